@@ -1,0 +1,60 @@
+"""What must hold before any run of a suite starts; each mistake is one line."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hbi.data
+from hbi.data import Dataset
+from hbi.errors import InputError
+from suites.spec import RunSpec
+
+
+def check(specs: Sequence[RunSpec], cache: Path, progress: Callable[[int, int], None]) -> None:
+    """Reads all data, sizes and weights that ``specs`` name; raises InputError with every mistake, one a line.
+
+    ``progress(done, total)`` is called while videos are read.
+    """
+    mistakes: list[str] = []
+    datasets: dict[str, Dataset | None] = {}
+    for spec in specs:
+        key = spec.data.model_dump_json()
+        if key not in datasets:
+            try:
+                datasets[key] = hbi.data.check(spec.data, cache, progress)
+            except InputError as error:
+                datasets[key] = None
+                mistakes.append(str(error))
+        try:
+            check_fit(spec, datasets[key])
+        except InputError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise InputError("\n".join(dict.fromkeys(mistakes)))
+
+
+def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
+    """Whether the parts of ``spec`` fit each other, the data (none: not readable) and this machine; raises InputError."""
+    import torch
+
+    from hbi.models.encoder import check_weights, encoder_sizes
+
+    sizes = encoder_sizes(spec.model.encoder)
+    reach = sizes["text_cfg"].get("context_length", 77)
+    for option in ("max_words", "max_frames"):
+        if (asked := getattr(spec.data, option)) > reach:
+            raise InputError(
+                f"data.{option} is {asked}, but encoder {spec.model.encoder} reaches {reach} positions"
+            )
+    if spec.model.pretrained:
+        check_weights(spec.model.pretrained, spec.model.encoder)
+    if spec.runtime.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("runtime.device is cuda, but torch sees no GPU here; take auto or cpu")
+    if dataset is None:
+        return
+    pairs = len(dataset.splits["train"].captions)
+    if spec.training.batch_size > pairs:
+        raise InputError(
+            f"training.batch_size is {spec.training.batch_size}, but {dataset.name} has {pairs} training pairs"
+        )
+    if spec.training.selection == "validation" and "val" not in dataset.splits:
+        raise InputError(f"training.selection: {dataset.name} has no validation split here; take last")

@@ -1,0 +1,1 @@
+"""Metrics of retrieval and question answering, on arrays; free of torch."""

@@ -1,0 +1,92 @@
+"""What every system is to training, evaluation and cost: two encoders, a similarity, and named losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hbi.data.batches import Batch
+from hbi.seeds import spread
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encoded captions or videos: named tensors whose first axis is the sample."""
+
+    tensors: dict[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Encoded:
+        return Encoded({name: function(tensor) for name, tensor in self.tensors.items()})
+
+    def to(self, device: torch.device | str) -> Encoded:
+        return self.map(lambda tensor: tensor.to(device))
+
+    def select(self, index: Tensor | slice) -> Encoded:
+        """The samples at ``index``, a slice or an integer tensor [n]."""
+        return self.map(lambda tensor: tensor[index])
+
+    @staticmethod
+    def cat(parts: Sequence[Encoded]) -> Encoded:
+        """All samples of ``parts``, in order."""
+        return Encoded({name: torch.cat([part[name] for part in parts]) for name in parts[0].tensors})
+
+
+class System(nn.Module):
+    """A retrieval system. Every one of them is trained, evaluated and measured through these methods alone."""
+
+    image_size: int
+    """Side of the square frames that ``encode_video`` takes, pixels."""
+    context_length: int
+    """Most words of a caption, and most frames of a video, that the positions reach."""
+    encoder_prefix: ClassVar[str] = "encoder.clip."
+    """Parameters of the (pretrained) encoder begin so; they learn at lr · coef_lr."""
+
+    @property
+    def logit_scale(self) -> nn.Parameter:
+        """Logarithm of the factor that turns a similarity into a logit."""
+        raise NotImplementedError
+
+    def encode_text(self, token_ids: Tensor, mask: Tensor) -> Encoded:
+        """token_ids [N,T] int64, mask [N,T] bool → N encoded captions."""
+        raise NotImplementedError
+
+    def encode_video(self, frames: Tensor, mask: Tensor) -> Encoded:
+        """frames [M,F,3,H,W] uint8 or float (see ``hbi.data.preprocess.normalise``), mask [M,F] bool → M encoded videos."""
+        raise NotImplementedError
+
+    def similarity(self, text: Encoded, video: Encoded) -> Tensor:
+        """[N,M], without logit scale; blocks are the caller's business."""
+        raise NotImplementedError
+
+    def losses_of(self, text: Encoded, video: Encoded, video_index: Tensor) -> dict[str, Tensor]:
+        """Named terms of B matching pairs and their sum "total"; equal ``video_index`` [B] means the same video."""
+        raise NotImplementedError
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Named terms of the batch's matching pairs and their sum "total"."""
+        text = self.encode_text(batch.token_ids, batch.text_mask)
+        video = self.encode_video(batch.frames, batch.video_mask)
+        return self.losses_of(text, video, batch.video_index)
+
+    def recompute_activations(self) -> None:
+        """Trades time for memory: the encoder's activations are computed again in the backward pass."""
+        raise NotImplementedError
+
+
+@contextmanager
+def initialised(seed: int, part: str) -> Iterator[None]:
+    """Weights drawn inside depend on the seed and the part's name alone: variants share the parts they share."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spread(seed, "initialisation", part))
+        yield

@@ -1,0 +1,156 @@
+"""The encoder of words and frames: a CLIP of open_clip, read token by token."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.model import CLIP
+from torch import Tensor, nn
+
+from hbi.errors import InputError
+
+OURS = Path(__file__).parent / "encoders"
+
+
+def encoder_sizes(name: str) -> dict[str, Any]:
+    """Sizes in open_clip's own JSON format, of encoder ``name``: one of ours, a file, or one of open_clip's.
+
+    Raises InputError for a name or a file that is none.
+    """
+    file = Path(name) if name.endswith(".json") else OURS / f"{Path(name).name}.json"
+    if file.is_file():
+        return _read_sizes(file)
+    known = {path.stem for path in OURS.glob("*.json")} | set(open_clip.list_models())
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or ["tiny", "ViT-B-32-quickgelu"]
+        raise InputError(f"unknown encoder {name!r}; did you mean {' or '.join(near)}?")
+    sizes: dict[str, Any] = open_clip.get_model_config(name)
+    vision, text = sizes["vision_cfg"], sizes["text_cfg"]
+    if not isinstance(vision.get("layers"), int) or "hf_model_name" in text or "multimodal_cfg" in sizes:
+        raise InputError(
+            f"encoder {name!r} is not a CLIP with a vision transformer; take one such as ViT-B-32"
+        )
+    return sizes
+
+
+def _read_sizes(file: Path) -> dict[str, Any]:
+    try:
+        sizes: dict[str, Any] = json.loads(file.read_text())
+        int(sizes["embed_dim"]), int(sizes["vision_cfg"]["image_size"]), int(sizes["text_cfg"]["heads"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{file}: no encoder in open_clip's format ({type(error).__name__}: {error})"
+        ) from error
+    return sizes
+
+
+class ClipEncoder(nn.Module):
+    """Words [N,T] → [N,T,D] and frames [N,3,H,W] → [N,D], both in CLIP's joint space."""
+
+    def __init__(self, sizes: dict[str, Any]) -> None:
+        super().__init__()
+        self.clip = CLIP(**sizes)
+        self.width: int = sizes["embed_dim"]
+        self.heads: int = sizes["text_cfg"]["heads"]
+        self.context_length: int = sizes["text_cfg"].get("context_length", 77)
+        self.image_size: int = sizes["vision_cfg"]["image_size"]
+        self.sizes = sizes
+
+    def words(self, token_ids: Tensor, mask: Tensor) -> Tensor:
+        """token_ids [N,T], mask [N,T] → every position's hidden state, projected [N,T,D].
+
+        Attention is causal and blind to padding, as in the published systems (open_clip's own call is causal only).
+        """
+        clip, length = self.clip, token_ids.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
+        visible = causal & mask[:, None, :]  # [N, query, key]; the start token is always visible
+        x = clip.token_embedding(token_ids) + clip.positional_embedding[:length]
+        x = clip.transformer(x, attn_mask=attention_bias(visible, self.heads, x.dtype))
+        return clip.ln_final(x) @ clip.text_projection  # type: ignore[no-any-return]
+
+    def frames(self, images: Tensor) -> Tensor:
+        """Normalised images [N,3,H,W] → the projected class token of each [N,D]."""
+        return self.clip.visual(images)  # type: ignore[no-any-return]
+
+    def recompute_activations(self) -> None:
+        """Trades time for memory: activations are computed again in the backward pass."""
+        self.clip.set_grad_checkpointing()
+
+    def load(self, pretrained: str, name: str) -> None:
+        """Takes the weights of ``pretrained``: a file (safetensors, or a plain state dict) or an open_clip tag."""
+        check_weights(pretrained, name)
+        if _is_file(pretrained):
+            state = read_weights(Path(pretrained))
+            for key in (
+                "input_resolution",
+                "context_length",
+                "vocab_size",
+            ):  # OpenAI's files carry their sizes along
+                state.pop(key, None)
+            fit(self.clip, state, Path(pretrained))
+        else:
+            source = open_clip.create_model(name, pretrained=pretrained, precision="fp32")
+            self.clip.load_state_dict(source.state_dict())
+
+
+def check_weights(pretrained: str, encoder: str) -> None:
+    """Raises InputError when ``pretrained`` is neither a file here nor a tag that open_clip has for ``encoder``."""
+    if _is_file(pretrained):
+        if not Path(pretrained).is_file():
+            raise InputError(f"model.pretrained: no such file: {pretrained}")
+        return
+    tags = open_clip.list_pretrained_tags_by_model(encoder)
+    if pretrained not in tags:
+        known = f"its tags: {', '.join(tags)}" if tags else "it has no tags, so give a file"
+        raise InputError(f"model.pretrained: {pretrained!r} is no tag of encoder {encoder!r}; {known}")
+
+
+def _is_file(pretrained: str) -> bool:
+    """Tags hold neither dots nor slashes."""
+    return "/" in pretrained or "." in pretrained
+
+
+def attention_bias(visible: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
+    """visible [N, query, key] bool → additive mask [N·heads, query, key]: 0 or −∞, as nn.MultiheadAttention wants it."""
+    bias = torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, -torch.inf)
+    return bias.repeat_interleave(heads, dim=0)
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """A state dict from ``file`` without running any code of it; raises InputError when that is not possible."""
+    if not file.is_file():
+        raise InputError(f"{file}: no such file of weights")
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state: Any = load_file(file)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # the readers raise whatever the damage provokes
+        raise InputError(
+            f"{file}: not readable as plain weights ({(str(error) or type(error).__name__).splitlines()[0][:120]})"
+        ) from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{file}: holds no state dict (a mapping from names to tensors)")
+    return {str(key).removeprefix("module."): value for key, value in state.items()}
+
+
+def fit(module: nn.Module, state: dict[str, Tensor], file: Path) -> None:
+    """Loads ``state`` into ``module``; raises InputError that lists what is missing, unexpected or of another shape."""
+    own = module.state_dict()
+    wrong = [f"missing {key}" for key in own if key not in state]
+    wrong += [f"unexpected {key}" for key in state if key not in own]
+    wrong += [
+        f"{key} is {list(state[key].shape)}, not {list(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise InputError(f"{file}: does not fit the model: {'; '.join(wrong[:5])}{more}")
+    module.load_state_dict(state)

@@ -1,0 +1,48 @@
+"""The temporal transformer over frames ("seqTransf" of CLIP4Clip, arXiv 2104.08860, with masked padding)."""
+
+from functools import partial
+
+import torch
+from open_clip.transformer import LayerNorm, QuickGELU, ResidualAttentionBlock
+from torch import Tensor, nn
+
+from hbi.models.encoder import ClipEncoder, attention_bias
+
+
+class TemporalTransformer(nn.Module):
+    """Frame features [M,F,D] → the same, aware of their order and of each other: x + blocks(x + position)."""
+
+    def __init__(self, width: int, layers: int, heads: int, length: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.positions = nn.Parameter(0.01 * torch.randn(length, width))
+        self.blocks = nn.ModuleList(
+            # the published blocks keep the epsilon of the BERT code they came from
+            ResidualAttentionBlock(
+                width, heads, act_layer=QuickGELU, norm_layer=partial(LayerNorm, eps=1e-12)
+            )
+            for _ in range(layers)
+        )
+
+    def start_from(self, encoder: ClipEncoder) -> None:
+        """Starts as the first layers of the text tower do, where the widths agree (published initialisation)."""
+        own, text = self.state_dict(), encoder.clip.transformer.resblocks.state_dict()
+        if encoder.clip.positional_embedding.shape != self.positions.shape:
+            return
+        self.load_state_dict(
+            {"positions": encoder.clip.positional_embedding.detach()}
+            | {
+                key: text.get(key.removeprefix("blocks."), value)
+                for key, value in own.items()
+                if key != "positions"
+            }
+        )
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """frames [M,F,D], mask [M,F] bool → [M,F,D]; padded frames are seen by none."""
+        length = frames.shape[1]
+        x = frames + self.positions[:length]
+        bias = attention_bias(mask[:, None, :].expand(-1, length, -1), self.heads, x.dtype)
+        for block in self.blocks:
+            x = block(x, attn_mask=bias)
+        return frames + x

@@ -1,0 +1,1 @@
+"""Training one model, and evaluating it; knows neither suites nor records."""

@@ -1,0 +1,62 @@
+"""Record: what one finished run leaves behind, on disk as ``record.json`` in the run's folder."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from hbi.config import Config
+from suites.spec import RunSpec
+
+
+class Provenance(Config):
+    """Where a number comes from."""
+
+    commit: str | None = Field(None, description="Git commit of the code; none outside a repository.")
+    dirty_diff: str | None = Field(None, description="Changes to tracked files that the commit lacks; none when clean.")
+    python: str
+    packages: dict[str, str] = Field(description="Versions of the installed packages that matter.")
+    host: str
+    cpu: str
+    gpu: str | None = None
+    threads: int
+    decoder: str = Field(description="Video reader that decoded the frames, with its version.")
+    parameters: int = Field(0, description="Trainable parameters.")
+
+
+class Epoch(Config):
+    """One point of the learning curve."""
+
+    epoch: int = Field(description="Counted from 1.")
+    step: int = Field(description="Optimiser steps so far.")
+    losses: dict[str, float] = Field(description="Mean over the epoch of every named term.")
+    metrics: dict[str, float] = Field(default_factory=dict, description="On the selection split, if it was evaluated.")
+    learning_rate: float
+    logit_scale: float
+    seconds: float
+
+
+class Failure(Config):
+    """Why a run has no result."""
+
+    kind: str = Field(description="nan, bug, out of memory, disk ...")
+    message: str = Field(description="One line.")
+
+
+class Record(Config):
+    """Complete (``metrics`` and ``ranks``) or failed (``failure``)."""
+
+    version: Literal[1] = 1
+    run_id: str
+    spec: RunSpec
+    outcome: Literal["complete", "failed"]
+    failure: Failure | None = None
+    metrics: dict[str, float] = Field(default_factory=dict, description='Such as "t2v/R@1", percent, and "v2t/MdR".')
+    selection_split: str | None = Field(None, description="Split that chose the epoch; none: the last epoch.")
+    selected_epoch: int | None = None
+    ranks: str | None = Field(None, description="File beside the record: npz with arrays t2v [N] and v2t [M].")
+    curve: tuple[Epoch, ...] = ()
+    timings: dict[str, float] = Field(default_factory=dict, description="Seconds, by part of the run.")
+    peak_memory: int | None = Field(None, description="Bytes: of the process on CPU, of the device on GPU.")
+    provenance: Provenance
+    started: str = Field(description="UTC, ISO 8601.")
+    finished: str

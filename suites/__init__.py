@@ -1,0 +1,1 @@
+"""The declarative suites (*.yaml) and the code that reads them."""

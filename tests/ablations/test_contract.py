@@ -1,0 +1,93 @@
+"""What every registered variant must do, whatever it is: a new one is tested by being registered."""
+
+import pytest
+import torch
+
+from ablations import registry
+from hbi.config import SYSTEMS
+from hbi.errors import InputError
+from hbi.models import build
+from tests.random_batch import batch_of
+
+
+def model_of(name: str, seed: int = 0):
+    section = dict(registry.get(name).config["model"])
+    config = SYSTEMS[section["system"]].model_validate({**section, "encoder": "tiny", "temporal_layers": 1})
+    return build(config, seed)
+
+
+@pytest.fixture(scope="module", params=registry.names())
+def variant(request):
+    return request.param
+
+
+def test_has_a_meaning_in_one_line(variant):
+    summary = registry.get(variant).summary
+    assert summary
+    assert "\n" not in summary
+
+
+def test_a_step_has_finite_losses_that_reach_all_parameters(variant):
+    model = model_of(variant)
+    losses = model.losses(batch_of(6))
+    assert all(value.isfinite() for value in losses.values())
+    losses["total"].backward()
+    unreached = [name for name, weight in model.named_parameters() if weight.grad is None]
+    assert not unreached
+    assert all(weight.grad.isfinite().all() for weight in model.parameters())
+
+
+def test_encodes_and_compares_any_numbers_of_captions_and_videos(variant):
+    model = model_of(variant).eval()
+    batch = batch_of(6)
+    with torch.no_grad():
+        text = model.encode_text(batch.token_ids, batch.text_mask)
+        video = model.encode_video(batch.frames[:4], batch.video_mask[:4])
+        scores = model.similarity(text, video)
+        assert scores.shape == (6, 4)
+        assert scores.isfinite().all()
+        block = model.similarity(text.select(slice(2, 4)), video.select(torch.tensor([3, 0])))
+        torch.testing.assert_close(block, scores[2:4][:, [3, 0]])
+        alone = type(text).cat([model.encode_text(batch.token_ids[n : n + 1], batch.text_mask[n : n + 1]) for n in range(6)])
+        torch.testing.assert_close(model.similarity(alone, video), scores, rtol=1e-4, atol=1e-5)
+
+
+def test_what_stands_in_padding_changes_nothing(variant):
+    model = model_of(variant).eval()
+    batch = batch_of(6)
+    other = torch.where(batch.text_mask, batch.token_ids, 7)
+    frames = torch.where(batch.video_mask[:, :, None, None, None], batch.frames, torch.tensor(99, dtype=torch.uint8))
+    with torch.no_grad():
+        scores = model.similarity(
+            model.encode_text(batch.token_ids, batch.text_mask), model.encode_video(batch.frames, batch.video_mask)
+        )
+        same = model.similarity(model.encode_text(other, batch.text_mask), model.encode_video(frames, batch.video_mask))
+    torch.testing.assert_close(same, scores, rtol=1e-5, atol=1e-6)
+
+
+def test_saves_and_loads_to_the_same_scores(variant, tmp_path):
+    model, again = model_of(variant, seed=0).eval(), model_of(variant, seed=1).eval()
+    batch = batch_of(6)
+
+    def scores(of):
+        with torch.no_grad():
+            return of.similarity(
+                of.encode_text(batch.token_ids, batch.text_mask), of.encode_video(batch.frames, batch.video_mask)
+            )
+
+    assert not torch.equal(scores(model), scores(again))
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    assert torch.equal(scores(model), scores(again))
+
+
+def test_variants_of_one_seed_start_from_the_same_shared_weights(variant):
+    baseline, model = model_of("no-hbi").state_dict(), model_of(variant).state_dict()
+    shared = baseline.keys() & model.keys()
+    assert any(name.startswith("encoder.") for name in shared)
+    assert all(torch.equal(baseline[name], model[name]) for name in shared)
+
+
+def test_an_unknown_name_gets_the_nearest_one():
+    with pytest.raises(InputError, match="did you mean 'hbi-shapley'"):
+        registry.get("hbi-shaply")
