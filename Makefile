@@ -25,7 +25,7 @@ lint: install
 	$(BIN)/mypy
 
 benchmarks: install
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable
+	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-enable
 
 clean:
 	rm -rf $(VENV)

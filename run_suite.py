@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -69,15 +70,13 @@ def run(
         f"{sum(step.state == 'complete' for step in steps)} reused from {runs}"
     )
     for step in skipped:
-        typer.echo(
-            f"skipped, for it would fail again: {step.run.run_id}: {step.why} (delete its folder to repeat it)"
-        )
+        typer.echo(f"skipped, for it would fail again: {step.run.run_id}: {step.why} (delete its folder to repeat it)")
     stopped = bool(pending) and not _run_pending(pending, runs, Display(Console(), len(pending)))
 
     records = _records(runs)
     own = [records[run.run_id] for run in wanted if run.run_id in records]
     try:
-        mirror({loaded.name: own}, runs)
+        mirror(own, loaded.name, runs, os.environ.get("MLFLOW_TRACKING_URI"))
     except MirrorError as error:
         typer.echo(f"MLflow: {error}", err=True)
     missing = len(wanted) - sum(record.outcome == "complete" for record in own)
@@ -109,12 +108,16 @@ def tables(
     suite: SuiteArgument, set_: SetOption = None, only: OnlyOption = None, runs: RunsOption = Path("runs")
 ) -> None:
     """Prints the suite's table and writes it as Markdown, LaTeX and CSV."""
+    from rich.console import Console
+
     from results.collect import collect
-    from results.tables import render, write_tables
+    from results.tables import write_tables
+    from results.terminal import terminal
 
     loaded, wanted = _expand(suite, set_, only)
     table = collect(loaded.name, [(run.label, run.run_id) for run in wanted], _records(runs))
-    typer.echo(render(table, "terminal"))
+    console = Console()
+    typer.echo(terminal(table, styled=console.is_terminal, width=console.width if console.is_terminal else 120))
     for path in write_tables(table, runs / "tables"):
         typer.echo(f"wrote {path}")
 
@@ -122,10 +125,18 @@ def tables(
 def _expand(suite: str, overrides: list[str] | None, only: str | None) -> tuple[Suite, list[Run]]:
     """The suite, and the runs it wants."""
     from suites.expand import expand
-    from suites.load import find_suite, load_suite
+    from suites.load import load_suite
 
-    loaded = load_suite(find_suite(suite), overrides or ())
+    loaded = load_suite(_suite_file(suite), overrides or ())
     return loaded, expand(loaded, only)
+
+
+def _suite_file(suite: str) -> Path:
+    """A file as it is; a bare name is that of a suite of ours."""
+    import suites
+
+    ours = Path(suites.__path__[0], f"{suite}.yaml")
+    return ours if Path(suite).name == suite and ours.is_file() and not Path(suite).is_file() else Path(suite)
 
 
 def _records(runs: Path) -> dict[str, Record]:

@@ -9,10 +9,10 @@ from hbi.errors import InputError
 from suites.spec import RunSpec
 
 
-def check(specs: Sequence[RunSpec], cache: Path, progress: Callable[[int, int], None]) -> None:
+def check(specs: Sequence[RunSpec], cache: Path, progress: Callable[[str, int, int], None]) -> None:
     """Reads all data, sizes and weights that ``specs`` name; raises InputError with every mistake, one a line.
 
-    ``progress(done, total)`` is called while videos are read.
+    ``progress(what, done, total)`` is called while videos are generated or read.
     """
     mistakes: list[str] = []
     datasets: dict[str, Dataset | None] = {}
@@ -42,9 +42,7 @@ def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
     reach = sizes["text_cfg"].get("context_length", 77)
     for option in ("max_words", "max_frames"):
         if (asked := getattr(spec.data, option)) > reach:
-            raise InputError(
-                f"data.{option} is {asked}, but encoder {spec.model.encoder} reaches {reach} positions"
-            )
+            raise InputError(f"data.{option} is {asked}, but encoder {spec.model.encoder} reaches {reach} positions")
     if spec.model.pretrained:
         check_weights(spec.model.pretrained, spec.model.encoder)
     if spec.runtime.device == "cuda" and not torch.cuda.is_available():

@@ -37,9 +37,7 @@ def _git(*arguments: str) -> str | None:
     """What git says of the sources; none outside a repository, or where nothing is said."""
     command = ["git", "-C", str(SOURCES), *arguments]
     try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=30, check=True, errors="replace"
-        )
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, errors="replace")
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip() or None

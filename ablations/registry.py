@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from hbi.config import plugins
+from hbi.config import SYSTEMS, plugins
 from hbi.errors import InputError
 
 
@@ -27,8 +27,8 @@ def register(name: str, summary: str, **config: Any) -> Variant:
     """Adds a variant; raises ValueError when its name is taken or unfit for a folder, or when it names no system."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"variant {name!r}: a name is of letters, digits, '.', '_' and '-'")
-    if "system" not in config.get("model", {}):
-        raise ValueError(f"variant {name!r} names no system: model={{'system': ...}}")
+    if config.get("model", {}).get("system") not in SYSTEMS:
+        raise ValueError(f"variant {name!r}: model={{'system': ...}} is one of {', '.join(SYSTEMS)}")
     if name in _variants:
         raise ValueError(f"variant {name!r} is registered twice")
     _variants[name] = Variant(name, summary, config)

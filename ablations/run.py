@@ -85,7 +85,7 @@ def execute(
         finished=_now(),
         **outcome,
     )
-    write_record(folder, record, ranked)
+    record = write_record(folder, record, ranked)
     if record.outcome == "complete":  # what failed keeps its last good checkpoint
         for file in (STATE, BEST):
             (folder / file).unlink(missing_ok=True)
@@ -95,9 +95,7 @@ def execute(
 class _Work:
     """What a run needs: the model, and every split as tokens and clips."""
 
-    def __init__(
-        self, spec: RunSpec, cache: Path, device: torch.device, log: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, spec: RunSpec, cache: Path, device: torch.device, log: Callable[[Event], None]) -> None:
         self.spec, self.device = spec, device
         dataset = hbi.data.load(spec.data, cache)
         check_fit(spec, dataset)
@@ -106,9 +104,7 @@ class _Work:
         if spec.training.activation_checkpointing:
             self.model.recompute_activations()
         self.splits = dataset.splits
-        self.tokens = {
-            name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()
-        }
+        self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
         self.clips = {
             name: Clips(split, spec.data, self.model.image_size, progress=partial(_decoding, log, name))
             for name, split in self.splits.items()

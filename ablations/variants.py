@@ -27,9 +27,7 @@ register(
     "phrases and clips alone (merged once), with the exact Banzhaf teacher",
     model=_one_level("action"),
 )
-register(
-    "event-only", "the twice merged tokens alone, with the exact Banzhaf teacher", model=_one_level("event")
-)
+register("event-only", "the twice merged tokens alone, with the exact Banzhaf teacher", model=_one_level("event"))
 register(
     "hbi",
     "the full method: three levels, exact Banzhaf teacher, self-distillation",

@@ -43,16 +43,20 @@ def write_log(folder: Path, event: Event) -> None:
             log.write(f"{stamp}  {line}\n{event.get('trace', '')}")
 
 
+QUIET = 10.0
+"""Seconds after which a log that is no terminal gets a line, if nothing else was printed."""
+
+
 class Display:
     """Follows a suite's runs one after the other."""
 
     def __init__(self, console: Console, total: int) -> None:
         self.console, self.total = console, total
-        self.begun = time.monotonic()
+        self.begun = self.printed = time.monotonic()
         self.position, self.label, self.recall = 0, "", ""
         self.bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[left]}"),
             console=console,
@@ -63,42 +67,60 @@ class Display:
 
     @contextmanager
     def live(self) -> Iterator[None]:
+        """The bar is shown inside."""
         with self.bar:
             yield
 
-    def checking(self, done: int, total: int) -> None:
-        """Shows how many videos have been read before the first run starts."""
-        self.bar.update(self.task, description=f"checking the data  video {done} of {total}", completed=0, left="")
+    def checking(self, what: str, done: int, total: int) -> None:
+        """Shows what is read, or made, before the first run starts."""
+        now = time.monotonic()
+        if done <= 1:
+            self.begun = now
+        left = _duration((now - self.begun) * (total - done) / max(done, 1))
+        self._show(f"{what}  video {done} of {total}", 0.0, left)
+        if done == total:
+            self.begun = now
 
     def start(self, run: Run) -> None:
+        """The next run begins."""
         self.position += 1
         self.label, self.recall = f"run {self.position} of {self.total}  {run.label} seed {run.spec.seed}", ""
-        self._show("starts", 0.0)
+        self._show(f"{self.label}  starts", 0.0, self._left(0.0))
 
     def event(self, event: Event) -> None:
         """Shows one event of the run under way."""
         match event["event"]:
             case "decoding":
-                self._show(f"decoding {event['split']} {event['done']}/{event['total']}", 0.0)
+                self._show(f"{self.label}  decoding {event['split']} {event['done']}/{event['total']}", 0.0, "")
             case "step":
                 share = event["step"] / event["steps"]
-                self._show(f"epoch {event['epoch']}  loss {event['loss']:.3f}{self.recall}", share)
+                what = f"{self.label}  epoch {event['epoch']}  loss {event['loss']:.3f}{self.recall}"
+                self._show(what, share, self._left(share))
             case "epoch" if "t2v/R@1" in event["metrics"]:
                 self.recall = f"  R@1 {event['metrics']['t2v/R@1']:.1f}"
         if line := line_of(event):
             left = "" if event["event"] != "epoch" else f"  {self._left(event['epoch'] / event['epochs'])}"
-            self.console.print(f"{self.label}  {line}{left}", highlight=False, markup=False)
+            self._print(f"{self.label}  {line}{left}")
 
-    def _show(self, what: str, share: float) -> None:
-        done = (self.position - 1 + share) / self.total
-        self.bar.update(
-            self.task, description=f"{self.label}  {what}", completed=done, left=self._left(share)
-        )
+    def _show(self, what: str, share: float, left: str) -> None:
+        """Moves the bar; in a log, which has none, says a word now and then."""
+        self.bar.update(self.task, description=what, completed=self._done(share), left=left)
+        if self.bar.disable and time.monotonic() - self.printed > QUIET:
+            self._print(f"{what}  {left}")
+
+    def _print(self, line: str) -> None:
+        self.printed = time.monotonic()
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _done(self, share: float) -> float:
+        """Share of all runs, when ``share`` of the run under way is done."""
+        return max(self.position - 1 + share, 0.0) / self.total
 
     def _left(self, share: float) -> str:
         """Time left for all runs, were each to take as long as those so far."""
-        done = (self.position - 1 + share) / self.total
-        if done <= 0:
-            return ""
-        seconds = (time.monotonic() - self.begun) * (1 - done) / done
-        return f"{timedelta(seconds=round(seconds))} left"
+        done = self._done(share)
+        return _duration((time.monotonic() - self.begun) * (1 - done) / done) if done else ""
+
+
+def _duration(seconds: float) -> str:
+    return f"{timedelta(seconds=round(seconds))} left"

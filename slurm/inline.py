@@ -30,8 +30,7 @@ class Signals:
     @contextmanager
     def heard(self) -> Iterator[None]:
         before = {
-            number: signal.signal(number, self._note)
-            for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
+            number: signal.signal(number, self._note) for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
         }
         try:
             yield
@@ -48,9 +47,7 @@ class Signals:
             self.request = "stop"
 
 
-def run_inline(
-    pending: Sequence[Run], runs: Path, display: Display
-) -> bool:
+def run_inline(pending: Sequence[Run], runs: Path, display: Display) -> bool:
     """Runs ``pending`` in order; a failed run does not stop the others.
 
     A run that another launcher has under way is waited for, not repeated. False: a signal asked to stop; the run under

@@ -24,9 +24,7 @@ class Step:
     @property
     def runs_now(self) -> bool:
         """Whether `run` starts it."""
-        return self.state == "waiting" or (
-            self.state == "failed" and self.why.split(":")[0] not in NOT_RETRIED
-        )
+        return self.state == "waiting" or (self.state == "failed" and self.why.split(":")[0] not in NOT_RETRIED)
 
 
 def plan(wanted: Sequence[Run], records: Mapping[str, Record]) -> list[Step]:
@@ -40,6 +38,4 @@ def _step(run: Run, record: Record | None) -> Step:
     if record.outcome == "complete":
         return Step(run, "complete", f"recorded {record.finished}")
     failure = record.failure
-    return Step(
-        run, "failed", f"{failure.kind}: {failure.message}" if failure else "unknown: no reason recorded"
-    )
+    return Step(run, "failed", f"{failure.kind}: {failure.message}" if failure else "unknown: no reason recorded")

@@ -110,8 +110,12 @@ def test_student_is_blind_to_padding():
 def test_loss_terms_add_up_with_their_weights():
     model = small(teacher=TeacherConfig(weight=0.5), distillation_weight=0.25)
     losses = {name: value.item() for name, value in model.losses(batch_of(6)).items()}
-    parts = {kind: sum(v for n, v in losses.items() if n.startswith(kind)) for kind in ("contrastive", "banzhaf", "dist")}
-    assert losses["total"] == pytest.approx(parts["contrastive"] + 0.5 * parts["banzhaf"] + 0.25 * parts["dist"], rel=1e-5)
+    parts = {
+        kind: sum(v for n, v in losses.items() if n.startswith(kind)) for kind in ("contrastive", "banzhaf", "dist")
+    }
+    assert losses["total"] == pytest.approx(
+        parts["contrastive"] + 0.5 * parts["banzhaf"] + 0.25 * parts["dist"], rel=1e-5
+    )
     assert len(losses) == 1 + 3 + 3 + 2
 
 
@@ -138,7 +142,10 @@ def test_similarity_is_the_weighted_sum_of_the_levels():
     model = small(similarity_rates=rates).eval()
     batch = batch_of(5)
     with torch.no_grad():
-        text, video = model.encode_text(batch.token_ids, batch.text_mask), model.encode_video(batch.frames, batch.video_mask)
+        text, video = (
+            model.encode_text(batch.token_ids, batch.text_mask),
+            model.encode_video(batch.frames, batch.video_mask),
+        )
         parts = {}
         for level in rates:
             model.config = HBIConfig(encoder="tiny", temporal_layers=1, similarity_rates={level: 1.0})
@@ -169,7 +176,10 @@ def test_pretrained_weights_come_from_a_file_and_start_the_temporal_layers(tmp_p
     file = tmp_path / "clip.safetensors"
     save_file(source.encoder.clip.state_dict(), file)
     model = small(pretrained=str(file))
-    assert all(torch.equal(a, b) for a, b in zip(model.encoder.state_dict().values(), source.encoder.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.encoder.state_dict().values(), source.encoder.state_dict().values(), strict=True)
+    )
     torch.testing.assert_close(model.temporal.positions, source.encoder.clip.positional_embedding)
     first = model.encoder.clip.transformer.resblocks[0].mlp.c_fc.weight
     assert torch.equal(model.temporal.blocks[0].mlp.c_fc.weight, first)
@@ -190,7 +200,9 @@ def test_weights_of_another_size_are_named(tmp_path):
     state["ln_final.bias"] = torch.zeros(3)
     state["surplus"] = state.pop("text_projection")
     torch.save(state, file)
-    with pytest.raises(InputError, match=r"missing text_projection; unexpected surplus; ln_final.bias is \[3\], not \[64\]"):
+    with pytest.raises(
+        InputError, match=r"missing text_projection; unexpected surplus; ln_final.bias is \[3\], not \[64\]"
+    ):
         small(pretrained=str(file))
 
 

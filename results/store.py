@@ -1,0 +1,139 @@
+"""The store of records: folders ``runs/store/<run_id>/`` with record.json, ranks.npz, weights and log."""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from hbi.errors import InputError
+from hbi.files import write_atomically
+from results.record import Record
+
+RECORD = "record.json"
+RANKS = "ranks.npz"
+LOG = "log.txt"
+
+# One component of a path: not hidden, no separator, no control character.
+_PLAIN_NAME = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
+
+# What numpy raises on a damaged archive. AttributeError and TypeError: a lone array in its place. MemoryError: a
+# header that claims terabytes.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+    *(AttributeError, TypeError, MemoryError),
+)
+
+
+class RecordError(InputError):
+    """A record, or a file beside it, cannot be used; the message names the file and the reason."""
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether ``name`` can name a file of ours: it stays in its folder, whatever a stranger put in it."""
+    return _PLAIN_NAME.fullmatch(name) is not None and len(name.encode(errors="replace")) <= 200
+
+
+def run_folder(runs: Path, run_id: str) -> Path:
+    """Folder of one run. Raises RecordError for an id that would leave the store."""
+    if not is_plain_name(run_id):
+        raise RecordError(f"run id {run_id!r} cannot name a folder: no /, no leading dot, 200 bytes at most")
+    return runs / "store" / run_id
+
+
+def write_record(folder: Path, record: Record, ranks: Mapping[str, np.ndarray] | None = None) -> Record:
+    """Writes ``ranks`` (an array a direction), then ``record``, and returns the record as written.
+
+    The record comes last and atomically, and names the ranks file that lies beside it: whoever sees a record
+    sees all of it. Raises OSError (a full disk, say) without leaving a record that was not there before.
+    """
+    if ranks is not None:
+        arrays: dict[str, Any] = {name: np.asarray(values) for name, values in ranks.items()}
+        for name in arrays:
+            _check_ranks(name, arrays[name])
+        write_atomically(folder / RANKS, lambda file: np.savez(file, **arrays))
+    record = record.model_copy(update={"ranks": None if ranks is None else RANKS})
+    write_atomically(folder / RECORD, record.model_dump_json(indent=1) + "\n")
+    return record
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in ``folder``, None while there is none. Raises RecordError if damaged or foreign."""
+    path = folder / RECORD
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise RecordError(f"{path}: {_reason(error)}") from error
+
+
+def read_ranks(folder: Path, record: Record) -> dict[str, np.ndarray]:
+    """The ranks (from 1) of every query, by direction; {} if there are none. Raises RecordError if damaged."""
+    if record.ranks is None:
+        return {}
+    path = folder / record.ranks
+    if not is_plain_name(record.ranks):
+        raise RecordError(f"{folder / RECORD}: ranks: {record.ranks!r} is not a file beside the record")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            ranks = {name: file[name] for name in file.files}
+        for name, values in ranks.items():
+            _check_ranks(name, values)
+    except _UNREADABLE as error:
+        raise RecordError(f"{path}: not readable as ranks ({_one_line(error)})") from error
+    return ranks
+
+
+def read_all(runs: Path) -> tuple[dict[str, Record], list[str]]:
+    """Every usable record under ``runs`` by run id, and one line for each that had to be skipped."""
+    store = runs / "store"
+    records: dict[str, Record] = {}
+    problems: list[str] = []
+    if not store.is_dir():
+        return records, problems
+    for folder in sorted(store.iterdir()):
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
+        try:
+            record = read_record(folder)
+        except RecordError as error:
+            problems.append(str(error))
+            continue
+        if record is None:
+            continue
+        if record.run_id != folder.name:  # a copied or renamed folder must not count as a second run
+            problems.append(f"{folder / RECORD}: is the record of {record.run_id!r}, in another run's folder")
+            continue
+        records[record.run_id] = record
+    return records, problems
+
+
+def _check_ranks(name: str, values: np.ndarray) -> None:
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
+        raise ValueError(f"{name}: {values.dtype} of shape {list(values.shape)} is not one number a query")
+
+
+def _reason(error: ValidationError) -> str:
+    """One line: the version where that is wrong, else the first mistake and how many more there are."""
+    mistakes = error.errors(include_url=False)
+    for mistake in mistakes:
+        if mistake["loc"][-1:] == ("version",):
+            where = ".".join(map(str, mistake["loc"]))
+            return f"{where} {mistake['input']!r} is not one that this program reads"
+    first = mistakes[0]
+    where = ".".join(map(str, first["loc"]))
+    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+    return f"{where + ': ' if where else ''}{_one_line(first['msg'])}{more}"
+
+
+def _one_line(error: object) -> str:
+    """``error`` without line breaks, not longer than a person reads."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -1,0 +1,38 @@
+"""The identity of a run: a readable name and a hash, such as ``hbi-shapley.shapes.s0.1a2b3c4d5e``.
+
+The hash is taken over everything that the result depends on, resolved to its last default, as canonical JSON (keys
+sorted, numbers as their field's type). Left out is what cannot change the result: where the data lie (data.root), how
+many processes decode them (runtime.workers), and what the run is called (its variant; a label is not in a
+specification at all). Left in is what can, if only by rounding: threads, precision, device, video reader.
+
+So equal hashes mean the same computation. The name in front is for people, and part of the id: a computation asked
+for under two variants has two ids with one hash, because a record says which variant it was run as, and because an
+id must not depend on what else stands in the suite.
+
+``version`` in RunSpec is hashed too. Raise it when a field keeps its value but changes its meaning. A changed default
+changes the hashes by itself; tests/golden/run_ids.json makes sure that nobody changes one unawares.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from suites.spec import RunSpec
+
+_NO_INFLUENCE: dict[str, bool | set[str]] = {"variant": True, "data": {"root"}, "runtime": {"workers"}}
+
+
+def run_id(spec: RunSpec) -> str:
+    """The run's identity, and the name of its folder."""
+    return f"{spec.variant}.{spec.data.name}.s{spec.seed}.{computation(spec)}"
+
+
+def computation(spec: RunSpec) -> str:
+    """The hash alone: equal for two specifications exactly when they ask for the same computation."""
+    canonical = json.dumps(resolved(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:10]
+
+
+def resolved(spec: RunSpec) -> dict[str, Any]:
+    """What the hash is taken over, as plain data."""
+    return spec.model_dump(mode="json", exclude=_NO_INFLUENCE)

@@ -1,0 +1,86 @@
+"""Suite: what a suite file says, typed. The options inside its sections are those of hbi.config (see sections.py)."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
+
+from ablations import registry
+from hbi.config import Config
+from hbi.errors import InputError
+from suites.places import Document
+
+Section = dict[str, Any]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a label is one line of printable text")
+    return text
+
+
+def _registered(name: str) -> str:
+    try:
+        return registry.get(name).name
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+def _counted(value: Any) -> Any:
+    """A count stands for 0, 1, 2 ..."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    if not 1 <= value <= 10_000:
+        raise ValueError("a number of seeds is between 1 and 10000")
+    return tuple(range(value))
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+Label = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
+    Field(min_length=1),
+    BeforeValidator(_counted),
+    WithJsonSchema({"type": ["integer", "array"], "minimum": 1, "items": {"type": "integer", "minimum": 0}}),
+]
+Values = Annotated[list[Any], Field(min_length=1)]
+
+
+class _Sections(Config):
+    data: Section = Field({}, description="Data set: a name, or a mapping with its name and options.")
+    model: Section = Field({}, description="Options of the model; a variant takes those its system knows.")
+    training: Section = Field({}, description="Options of the training.")
+    evaluation: Section = Field({}, description="Options of the evaluation.")
+    runtime: Section = Field({}, description="Where and with what a run computes.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, value: Any) -> Any:
+        """A key with nothing behind it (``training:``) is a key left out."""
+        return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+class VariantEntry(_Sections):
+    """One item of a suite's variants. Its sections override everything else for this variant."""
+
+    name: Annotated[str, AfterValidator(_registered)] = Field(description="Name of a registered variant.")
+    label: Label | None = Field(None, description="Name of its rows in tables; default: the variant's name.")
+    seeds: Seeds | None = Field(None, description="Its own seeds; default: those of the suite.")
+
+
+class Suite(_Sections):
+    """The runs of one comparison: variants × grid × zip × seeds, without what is excluded."""
+
+    name: Name = Field(description="Name of the suite; default: the file's name.")
+    summary: str = Field("", description="What the suite shows, in a sentence.")
+    include: list[str] = Field([], description="Files, relative to this one, whose keys are this suite's defaults.")
+    seeds: Seeds = Field((0,), description="A list, or how many: 3 stands for 0, 1, 2.")
+    variants: Annotated[list[VariantEntry], Field(min_length=1)] = Field(
+        description="Items: a name, {name: ..., options}, or {NAME: {options}}."
+    )
+    grid: dict[str, Values] = Field({}, description="Dotted option: list of values; every combination is run.")
+    zip: dict[str, Values] = Field({}, description="Dotted option: list of values; lists advance together.")
+    exclude: list[dict[str, Any]] = Field(
+        [], description="Runs left out: those in which all of an item's dotted options (or variant, seed) match."
+    )
+
+    _document: Document = PrivateAttr(default_factory=Document)

@@ -1,0 +1,91 @@
+"""Records as a run would leave them, without running anything."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hbi.config import HBIConfig, ShapesConfig
+from results.collect import Table, collect
+from results.record import Epoch, Failure, Provenance, Record
+from suites.spec import RunSpec
+
+MakeRecord = Callable[..., Record]
+
+
+def build_record(variant: str = "hbi", seed: int = 0, r1: float = 41.5, **changes: Any) -> Record:
+    """A complete record whose metrics hang on ``r1``; ``changes`` replace fields."""
+    metrics = {
+        f"{direction}/{name}": value + shift
+        for direction, shift in (("t2v", 0.0), ("v2t", 0.25))
+        for name, value in (("R@1", r1), ("R@5", r1 + 31), ("R@10", r1 + 42.5), ("R@50", 99.0))
+    }
+    metrics |= {"t2v/MdR": 2.0, "t2v/MnR": 200 / r1, "v2t/MdR": 2.0, "v2t/MnR": 190 / r1}
+    curve = tuple(
+        Epoch(
+            epoch=epoch,
+            step=4 * epoch,
+            losses={"total": 3.0 / epoch, "contrastive": 2.5 / epoch},
+            metrics={"t2v/R@1": 10.0 * epoch},
+            learning_rate=1e-3 / epoch,
+            logit_scale=14.3,
+            seconds=1.25,
+        )
+        for epoch in (1, 2, 3)
+    )
+    record = Record(
+        run_id=f"{variant}-shapes-s{seed}-0123abcd",
+        spec=RunSpec(variant=variant, seed=seed, data=ShapesConfig(), model=HBIConfig()),
+        outcome="complete",
+        metrics=metrics,
+        curve=curve,
+        timings={"training": 14.2, "evaluation": 0.8},
+        peak_memory=812_000_000,
+        provenance=Provenance(
+            commit="0123456789abcdef0123456789abcdef01234567",
+            python="3.11.7",
+            packages={"torch": "2.9.0"},
+            host="node",
+            cpu="a cpu",
+            threads=2,
+            decoder="decord 0.6.0",
+        ),
+        started="2026-01-02T03:04:05+00:00",
+        finished="2026-01-02T03:04:35+00:00",
+    )
+    return record.model_copy(update=changes)
+
+
+def build_failure(variant: str, seed: int = 0, kind: str = "nan") -> Record:
+    failure = Failure(kind=kind, message="the loss is nan in epoch 2")
+    return build_record(variant, seed, outcome="failed", failure=failure, metrics={}, curve=())
+
+
+@pytest.fixture(scope="session")
+def make_record() -> MakeRecord:
+    return build_record
+
+
+@pytest.fixture(scope="session")
+def make_failure() -> MakeRecord:
+    return build_failure
+
+
+@pytest.fixture
+def example() -> Table:
+    """Every case a table has: one seed, several, one missing, one failed, none, chosen on test, odd names."""
+    records = [
+        build_record("no-hbi", 0, 32.25),
+        build_record("entity-only", 0, 41.5),
+        build_record("hbi", 0, 43.5),
+        build_record("hbi", 1, 44.8),
+        build_record("hbi-no-banzhaf", 0, 41.5),
+        build_record("hbi-shapley", 0, 44.0),
+        build_record("hbi-shapley", 1, 45.5),
+        build_failure("hbi-shapley", 2),
+        build_record("a_b|c & 100%", 0, 43.5, selection_split="test", selected_epoch=2),
+        build_failure("hbi-sampled", 0, "out of memory"),
+    ]
+    wanted = [(record.spec.variant, record.run_id) for record in records]
+    wanted += [("hbi-no-banzhaf", "not yet"), ("hbi-estimated", "not yet")]
+    return collect("example", wanted, {record.run_id: record for record in records})

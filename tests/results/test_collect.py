@@ -1,0 +1,114 @@
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from results.collect import Cell, collect
+from results.metrics import RETRIEVAL, metric
+from results.record import Record
+from results.tables import FORMATS, render
+
+MakeRecord = Callable[..., Record]
+
+numbers = st.floats(min_value=0, max_value=100, allow_nan=False)
+
+
+@given(st.lists(numbers, min_size=2, max_size=8))
+def test_mean_and_deviation_are_numpys(values: list[float]) -> None:
+    cell = Cell(tuple(values), len(values))
+    assert cell.mean == pytest.approx(np.mean(values), rel=1e-12, abs=1e-12)
+    assert cell.standard_deviation == pytest.approx(np.std(values, ddof=1), rel=1e-9, abs=1e-9)
+    reordered = Cell(tuple(reversed(values)), len(values))
+    assert (reordered.mean, reordered.standard_deviation) == (cell.mean, cell.standard_deviation)
+
+
+def test_too_few_values() -> None:
+    assert (Cell((), 1).mean, Cell((), 1).standard_deviation, Cell((), 1).complete) == (None, None, False)
+    assert (Cell((4.0,), 1).mean, Cell((4.0,), 1).standard_deviation, Cell((4.0,), 1).complete) == (4.0, None, True)
+
+
+states = st.lists(
+    st.tuples(st.sampled_from(["hbi", "no-hbi", "event-only"]), st.sampled_from(["complete", "failed", "absent"])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(states, st.randoms())
+def test_every_wanted_run_is_counted_or_marked(
+    make_record: MakeRecord, make_failure: MakeRecord, states: list[tuple[str, str]], random: Random
+) -> None:
+    wanted, records = [], {}
+    for seed, (variant, state) in enumerate(states):
+        record = make_failure(variant, seed) if state == "failed" else make_record(variant, seed, 40.0 + seed)
+        wanted.append((variant, record.run_id))
+        if state != "absent":
+            records[record.run_id] = record
+    table = collect("any", wanted, records)
+    shuffled = list(records.items())
+    random.shuffle(shuffled)
+    assert collect("any", wanted, dict(shuffled)) == table
+
+    assert [row.label for row in table.rows] == list(dict.fromkeys(variant for variant, _ in states))
+    for row in table.rows:
+        mine = [state for variant, state in states if variant == row.label]
+        complete, failed = mine.count("complete"), mine.count("failed")
+        assert all((len(cell.values), cell.expected) == (complete, len(mine)) for cell in row.cells)
+        assert any("failed (nan)" in mark for mark in row.marks) == (failed > 0)
+        for format in FORMATS:
+            text = render(table, format)
+            assert row.label in text
+            if format != "csv" and complete < len(mine):
+                assert f"{complete}/{len(mine)}" in text
+                assert f"{complete} of {len(mine)} seeds" in text if complete else "no result" in text
+
+
+def test_marks(make_record: MakeRecord, make_failure: MakeRecord) -> None:
+    records = [
+        make_record("hbi", 0, selection_split="test"),
+        make_failure("hbi", 1),
+        make_failure("hbi", 2, "evil\x1b[31m\nkind"),
+        make_record("no-hbi", 0, selection_split="validation"),
+        make_record("event-only", 0, outcome="failed"),
+    ]
+    table = collect("t", [(r.spec.variant, r.run_id) for r in records], {r.run_id: r for r in records})
+    assert table.rows[0].marks == (
+        "1 of 3 runs failed (evil [31m kind)",
+        "1 of 3 runs failed (nan)",
+        "epoch chosen on the test split",
+    )
+    assert table.rows[1].marks == ()
+    assert table.rows[2].marks == ("the run failed (unknown)",)
+    assert table.rows[2].cells[0].values == ()
+
+
+def test_a_run_wanted_twice_counts_once(make_record: MakeRecord) -> None:
+    record = make_record()
+    wanted = [("hbi", record.run_id), ("hbi", record.run_id), ("same run, other row", record.run_id)]
+    table = collect("t", wanted, {record.run_id: record})
+    assert [row.cells[0] for row in table.rows] == [Cell((41.5,), 1)] * 2
+
+
+def test_a_record_without_a_metric_leaves_that_cell_incomplete(make_record: MakeRecord) -> None:
+    record = make_record()
+    table = collect("t", [("hbi", record.run_id)], {record.run_id: record}, ("t2v/R@1", "accuracy"))
+    assert table.rows[0].cells == (Cell((41.5,), 1), Cell((), 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "heading", "higher_is_better"),
+    [
+        ("t2v/R@1", "t2v", "R@1", True),
+        ("v2t/MnR", "v2t", "MnR", False),
+        ("accuracy/what", "", "accuracy/what", True),
+        ("novel", "", "novel", None),
+    ],
+)
+def test_metrics(name: str, group: str, heading: str, higher_is_better: bool | None) -> None:
+    found = metric(name)
+    assert (found.group, found.heading, found.higher_is_better) == (group, heading, higher_is_better)
+    assert len(RETRIEVAL) == 10

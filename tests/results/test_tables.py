@@ -1,0 +1,141 @@
+import csv
+import io
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hbi.errors import InputError
+from results.collect import Cell, Row, Table
+from results.layout import lay_out
+from results.tables import FORMATS, markdown, render, terminal, write_tables
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "tables"
+COLUMNS = ("t2v/R@1", "t2v/MdR", "novel")
+FILES = {"terminal": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_golden(example: Table, format: str) -> None:
+    """UPDATE_GOLDEN=1 rewrites the files; look at the difference before you keep it."""
+    path = GOLDEN / f"example.{FILES[format]}"
+    text = render(example, format)
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def table_of(*rows: tuple[float | None, ...]) -> Table:
+    """A row a tuple, a column a number; None is a missing seed."""
+    cells = [tuple(Cell(() if number is None else (number,), 1) for number in row) for row in rows]
+    return Table("t", COLUMNS, tuple(Row(f"row {i}", cells[i]) for i in range(len(rows))))
+
+
+def places(table: Table) -> list[list[int]]:
+    return [[entry.place for entry in line.entries] for line in lay_out(table).lines]
+
+
+def test_best_and_second() -> None:
+    table = table_of((10.0, 3.0, 1.0), (30.0, 1.0, 2.0), (20.0, 2.0, 3.0))
+    assert places(table) == [[0, 0, 0], [1, 1, 0], [2, 2, 0]]
+
+
+def test_ties_as_printed_are_all_marked() -> None:
+    table = table_of((30.04, 1.0, 0.0), (29.96, 1.0, 0.0), (20.0, 1.0, 0.0), (20.0, 1.0, 0.0), (9.0, 1.0, 0.0))
+    assert [row[0] for row in places(table)] == [1, 1, 2, 2, 0]
+    assert [row[1] for row in places(table)] == [1] * 5
+
+
+def test_incomplete_cells_do_not_compete() -> None:
+    table = table_of((30.0, 1.0, 0.0), (None, None, 0.0), (20.0, 2.0, 0.0))
+    half = replace(table, rows=(*table.rows, Row("half", tuple(Cell((99.0,), 2) for _ in COLUMNS))))
+    assert [row[0] for row in places(half)] == [1, 0, 2, 0]
+    assert [row[0] for row in places(table_of((30.0, 1.0, 0.0), (None, 2.0, 0.0)))] == [0, 0]
+
+
+@pytest.mark.parametrize(("number", "text"), [(44.15, "44.2"), (32.25, "32.3"), (0.05, "0.1"), (100.0, "100.0")])
+def test_halves_are_rounded_up(number: float, text: str) -> None:
+    assert lay_out(table_of((number, 1.0, 1.0))).lines[0].entries[0].mean == text
+
+
+def test_footnote_symbols_do_not_run_out(example: Table) -> None:
+    rows = tuple(Row(f"row {i}", (Cell((1.0,), i + 2),)) for i in range(12))
+    notes = lay_out(Table("t", ("t2v/R@1",), rows)).notes
+    assert len({symbol for symbol, _ in notes}) == 12
+    assert notes[5] == ("**", "1 of 7 seeds")
+
+
+def test_terminal_is_aligned_and_fits(example: Table) -> None:
+    text = terminal(example)
+    assert max(map(len, text.splitlines())) <= 120
+    assert "\x1b" not in text
+    narrow = replace(example, rows=example.rows[:2])
+    wide = terminal(narrow).splitlines()
+    assert sum("text → video" in line and "video → text" in line for line in wide) == 1
+    assert len({line.rindex(".") for line in wide if line.startswith(("no-hbi", "entity-only"))}) == 1
+
+
+def test_styles_change_nothing_but_the_style(example: Table) -> None:
+    styled = terminal(example, styled=True)
+    assert "\x1b[1m44.2\x1b[0m ±0.9" in styled
+    assert "\x1b[4m43.5\x1b[0m" in styled
+    assert re.sub(r"\x1b\[\dm", "", styled) == terminal(example)
+
+
+def test_markdown_has_one_cell_a_column(example: Table) -> None:
+    lines = [line for line in markdown(example).splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {13}
+
+
+def test_csv_keeps_full_precision(example: Table) -> None:
+    rows = list(csv.DictReader(io.StringIO(render(example, "csv"))))
+    assert len(rows) == len(example.rows) * len(example.columns)
+    for row, cell in zip(rows, (cell for line in example.rows for cell in line.cells), strict=True):
+        assert tuple(map(float, row["values"].split())) == cell.values
+        assert (float(row["mean"]) if row["mean"] else None) == cell.mean
+        assert (int(row["n"]), int(row["expected"])) == (len(cell.values), cell.expected)
+
+
+NASTY = Row("[a] {b} \\input{/etc/passwd} $x$ #1 ~^_% <c>|d|", (Cell((1.0,), 1),) * 10, ("50% & more",))
+
+
+def test_latex_structure(example: Table) -> None:
+    text = render(replace(example, rows=(*example.rows, NASTY)), "latex")
+    assert re.sub(r"\\.", "", text).count("{") == re.sub(r"\\.", "", text).count("}")
+    rows = text.partition("\\midrule")[2].partition("\\bottomrule")[0].strip().splitlines()
+    assert len(rows) == len(example.rows) + 1
+    assert all(row.endswith(r"\\") and len(re.findall(r"(?<!\\)&", row)) == 11 for row in rows)
+    assert r"\textbackslash{}input\{/etc/passwd\} \$x\$ \#1 \textasciitilde{}" in rows[-1]
+    assert rows[-1].startswith("{[}a]")  # after \\ a bare [ would be read as its argument
+
+
+def test_latex_compiles(example: Table, tmp_path: Path) -> None:
+    compiler = shutil.which("tectonic") or shutil.which("pdflatex")
+    if compiler is None:
+        pytest.skip("neither tectonic nor pdflatex is installed")
+    table = render(replace(example, rows=(*example.rows, NASTY)), "latex")
+    preamble = "\\documentclass{article}\n\\usepackage{booktabs}\n"
+    document = f"{preamble}\\begin{{document}}\n{table}\\end{{document}}\n"
+    (tmp_path / "table.tex").write_text(document, encoding="utf-8")
+    command = [compiler, "table.tex"] if "tectonic" in compiler else [compiler, "-halt-on-error", "table.tex"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+
+
+def test_write_tables(example: Table, tmp_path: Path) -> None:
+    paths = write_tables(example, tmp_path / "tables")
+    assert [path.name for path in paths] == ["example.md", "example.tex", "example.csv"]
+    assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == sorted(p.name for p in paths)
+    with pytest.raises(InputError, match="cannot name a file"):
+        write_tables(replace(example, name="../example"), tmp_path / "tables")
+    with pytest.raises(InputError, match="known: terminal, markdown"):
+        render(example, "word")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_empty_table_is_no_error(format: str) -> None:
+    assert render(Table("t", COLUMNS, ()), format)

@@ -1,0 +1,130 @@
+"""The suites that come with the project, the schema for editors, plug-ins, and what loading a suite imports."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hbi.config import DATASETS
+from suites.expand import expand
+from suites.json_schema import json_schema
+from suites.load import load_suite
+from suites.sections import addresses
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "suites").glob("*.yaml"))
+
+
+def test_these_suites_exist():
+    assert {"quickstart", "levels", "components", "merge_rates", "loss_weights"} <= {file.stem for file in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("data", DATASETS)
+def test_every_suite_expands_on_every_data_set(file, data):
+    suite = load_suite(file, [f"data={data}", "data.root=/somewhere"])
+    found = expand(suite)
+    assert suite.name == file.stem
+    assert suite.summary
+    assert {run.spec.data.name for run in found} == {data}
+
+
+def test_quickstart():
+    found = expand(load_suite(ROOT / "suites" / "quickstart.yaml"))
+    assert [(run.label, run.spec.seed) for run in found] == [
+        ("no-hbi", 0),
+        ("no-hbi", 1),
+        ("entity-only", 0),
+        ("hbi", 0),
+        ("hbi", 1),
+        ("hbi-no-banzhaf", 0),
+        ("hbi-shapley", 0),
+    ]
+    spec = found[0].spec
+    assert (spec.model.encoder, spec.model.temporal_layers, spec.training.epochs) == ("tiny", 2, 12)
+    assert (spec.training.batch_size, spec.training.lr, spec.training.coef_lr) == (50, 1e-3, 1)
+
+
+def test_suites_share_their_runs_with_the_quickstart():
+    ids = {file.stem: {run.run_id for run in expand(load_suite(file))} for file in FILES}
+    assert all(ids["quickstart"] & others for others in ids.values())
+
+
+def test_schema_spells_out_every_option():
+    schema = json_schema()
+    json.dumps(schema)
+    definitions = schema["$defs"]
+    for address in addresses():
+        assert any(address.split(".")[-1] in definition.get("properties", {}) for definition in definitions.values())
+    assert schema["required"] == ["variants"]
+    assert {"enum": list(DATASETS)} in schema["properties"]["data"]["anyOf"]
+    assert definitions["VariantEntry"]["required"] == ["name"]
+    references = set(_references(schema))
+    assert references <= {f"#/$defs/{name}" for name in definitions}
+
+
+def _references(schema):
+    if isinstance(schema, dict):
+        yield from [schema["$ref"]] if "$ref" in schema else []
+        for value in schema.values():
+            yield from _references(value)
+    if isinstance(schema, list):
+        for value in schema:
+            yield from _references(value)
+
+
+PLUGIN = """
+from typing import Literal
+from ablations.registry import register
+from hbi.config import DataConfig
+
+class Clips(DataConfig):
+    name: Literal["clips"] = "clips"
+    length: int = 3
+
+register("narrow", "a small student", model={"system": "hbi", "student_width": 8})
+"""
+
+SUITE = "data: {name: clips, length: 4}\nvariants: [hbi, narrow]\n"
+
+SCRIPT = """
+import sys
+from suites.expand import expand
+from suites.load import load_suite
+runs = expand(load_suite(sys.argv[1]))
+print(*(f"{run.label}:{run.spec.model.student_width}:{run.spec.data.length}" for run in runs))
+print(*sorted({"torch", "open_clip", "mlflow", "submitit", "decord", "numpy"} & set(sys.modules)))
+"""
+
+
+def _run(folder, suite):
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, suite],
+        cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{folder}"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def _install(folder, module):
+    (folder / "clips_plugin.py").write_text(module)
+    metadata = folder / "clips_plugin-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: clips-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[hbi.datasets]\nclips = clips_plugin:Clips\n[hbi.variants]\nclips = clips_plugin\n"
+    )
+
+
+def test_plugins_bring_data_sets_and_variants_and_loading_imports_nothing_heavy(tmp_path):
+    _install(tmp_path, PLUGIN)
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    done = _run(tmp_path, str(tmp_path / "suite.yaml"))
+    assert done.stdout.splitlines() == ["hbi:64:4 narrow:8:4", ""], done.stderr
+
+
+def test_a_broken_plugin_is_named(tmp_path):
+    _install(tmp_path, "import nothing_of_that_name")
+    done = _run(tmp_path, "suites/quickstart.yaml")
+    assert done.stderr.splitlines()[-1].startswith("hbi.errors.InputError: plug-in 'clips' (hbi.")
+    assert "repair or uninstall clips-plugin" in done.stderr

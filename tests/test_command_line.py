@@ -1,0 +1,312 @@
+"""The whole road through the command line: suite → runs → records → MLflow → tables, undisturbed and disturbed."""
+
+import csv
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SUITE = """
+summary: A road of a minute.
+data: {name: shapes, train: 24, val: 6, test: 12, size: 32, max_words: 16, max_frames: 4}
+model: {encoder: tiny, temporal_layers: 1}
+training: {epochs: 3, batch_size: 8, lr: 1e-3, coef_lr: 1}
+runtime: {threads: 1, device: cpu}
+variants:
+  - no-hbi: {seeds: [0, 1]}
+  - hbi
+"""
+
+
+def start(*arguments: str | Path, cwd: Path, **options) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, str(ROOT / "run_suite.py"), *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True, **options)
+
+
+def call(*arguments: str | Path, cwd: Path, **options) -> subprocess.CompletedProcess[str]:
+    process = start(*arguments, cwd=cwd, **options)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def records(folder: Path) -> dict[str, dict]:
+    found = [json.loads(path.read_text()) for path in (folder / "runs" / "store").glob("*/record.json")]
+    return {record["run_id"]: record for record in found}
+
+
+def results_of(folder: Path) -> dict:
+    """All that a run must reproduce: metrics, the curve's losses, ranks; not times and hosts."""
+    return {
+        run_id: (
+            record["metrics"],
+            [(point["losses"], point["metrics"]) for point in record["curve"]],
+            {k: v.tolist() for k, v in np.load(folder / "runs" / "store" / run_id / "ranks.npz").items()},
+        )
+        for run_id, record in records(folder).items()
+    }
+
+
+def place(folder: Path, suite: str = SUITE, data: Path | None = None) -> Path:
+    """A folder with the suite, and the data of an earlier run if given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "small.yaml").write_text(suite)
+    if data:
+        shutil.copytree(data / "runs" / "data", folder / "runs" / "data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = place(tmp_path_factory.mktemp("undisturbed"))
+    done = call("run", "small.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    tables = call("tables", "small.yaml", cwd=folder)
+    assert tables.returncode == 0, tables.stderr
+    return folder, done.stdout, tables.stdout
+
+
+def table(folder: Path) -> str:
+    assert call("tables", "small.yaml", cwd=folder).returncode == 0
+    return (folder / "runs" / "tables" / "small.csv").read_text()
+
+
+# ---- undisturbed
+
+
+def test_progress_says_which_run_of_how_many_epoch_loss_recall_and_time_left(undisturbed):
+    _, out, _ = undisturbed
+    assert re.search(r"run 2 of 3  no-hbi seed 1  epoch  2/3  loss +\d+\.\d+  R@1 +\d+\.\d  .*\d:\d\d:\d\d left", out)
+
+
+def test_a_record_holds_everything(undisturbed):
+    folder, *_ = undisturbed
+    found = records(folder)
+    assert len(found) == 3
+    for run_id, record in found.items():
+        assert record["outcome"] == "complete"
+        assert record["spec"]["training"]["epochs"] == len(record["curve"]) == 3
+        assert record["peak_memory"] > 1e8
+        assert record["timings"]["total"] > 0
+        provenance = record["provenance"]
+        assert provenance["decoder"].split()[0] in ("decord", "pyav")
+        assert provenance["threads"] == 1
+        assert provenance["packages"]["torch"]
+        run = folder / "runs" / "store" / run_id
+        ranks = np.load(run / "ranks.npz", allow_pickle=False)
+        assert ranks["t2v"].shape == ranks["v2t"].shape == (12,)
+        assert record["metrics"]["t2v/R@10"] == pytest.approx(100 * np.mean(ranks["t2v"] <= 10))
+        assert sorted(path.name for path in run.iterdir()) == [
+            "lock", "log.txt", "model.safetensors", "ranks.npz", "record.json",
+        ]  # fmt: skip
+
+
+def test_the_table_has_every_row_with_numbers_and_three_files(undisturbed):
+    folder, _, shown = undisturbed
+    rows = [line.split() for line in shown.splitlines() if line.startswith(("no-hbi", "hbi"))]
+    assert [row[:2] for row in rows[:2]] == [["no-hbi", "2"], ["hbi", "1"]]
+    assert "±" in shown
+    values = list(csv.DictReader((folder / "runs" / "tables" / "small.csv").open()))
+    assert len(values) == 2 * 10
+    assert "\\toprule" in (folder / "runs" / "tables" / "small.tex").read_text()
+    assert "| no-hbi" in (folder / "runs" / "tables" / "small.md").read_text()
+
+
+def test_mlflow_holds_the_same_numbers(undisturbed):
+    folder, *_ = undisturbed
+    with sqlite3.connect(folder / "runs" / "mlflow.db") as database:
+        rows = database.execute(
+            "select tags.value, metrics.key, metrics.value from latest_metrics as metrics "
+            "join tags on tags.run_uuid = metrics.run_uuid and tags.key = 'run_id'"
+        ).fetchall()
+    mirrored = {(run_id, key): value for run_id, key, value in rows}
+    for run_id, record in records(folder).items():
+        for name, value in record["metrics"].items():
+            assert mirrored[run_id, name.replace("@", "_at_")] == pytest.approx(value)
+
+
+def test_again_runs_nothing_and_answers_the_same(undisturbed):
+    folder, *_ = undisturbed
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs" / "store").rglob("*")}
+    again = call("run", "small.yaml", cwd=folder)
+    assert again.returncode == 0
+    assert "3 runs, 0 to do, 3 reused" in again.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs" / "store").rglob("*")}
+    status = call("status", "small.yaml", cwd=folder)
+    assert status.returncode == 0
+    assert status.stdout.count("complete") == 3
+
+
+def test_variants_of_a_seed_see_the_same_data_in_the_same_order(undisturbed):
+    from hbi.seeds import spread
+
+    assert spread(0, "data order", 1) != spread(1, "data order", 1) != spread(0, "data order", 2)
+
+
+# ---- disturbed
+
+
+def kill_during(folder: Path, seconds: float) -> None:
+    process = start("run", "small.yaml", cwd=folder)
+    time.sleep(seconds)
+    process.kill()
+    process.communicate(timeout=60)
+
+
+def test_killed_again_and_again_it_ends_in_the_same_table(undisturbed, tmp_path):
+    """kill -9 at moments spread over the whole command, from the imports to the last record."""
+    folder = place(tmp_path / "killed")  # without data, so that its generation is hit as well
+    began = time.monotonic()
+    while len(records(folder)) < 3 and time.monotonic() - began < 240:
+        kill_during(folder, 4 + 5 * np.random.default_rng(len(list(folder.rglob("*")))).random())
+        shutil.rmtree(folder / "runs" / "nothing", ignore_errors=True)
+        if any((folder / "runs" / "store").glob("*/training.pt")):
+            break
+    last = call("run", "small.yaml", cwd=folder)
+    assert last.returncode == 0, last.stderr
+    assert table(folder) == table(undisturbed[0])
+    assert results_of(folder) == results_of(undisturbed[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_asked_to_stop_it_saves_and_goes_on_bit_equal(undisturbed, tmp_path, number):
+    folder = place(tmp_path / "stopped", data=undisturbed[0])
+    process = start("run", "small.yaml", cwd=folder)
+    wait_for(lambda: any((folder / "runs" / "store").glob("*/training.pt")))
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "stopped; the same command goes on" in err
+    assert any((folder / "runs" / "store").glob("*/training.pt"))
+    last = call("run", "small.yaml", cwd=folder)
+    assert last.returncode == 0, last.stderr
+    assert "goes on from its checkpoint" in last.stdout
+    assert results_of(folder) == results_of(undisturbed[0])
+
+
+def wait_for(condition, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_two_launchers_at_once_run_nothing_twice(undisturbed, tmp_path):
+    folder = place(tmp_path / "two", data=undisturbed[0])
+    both = [start("run", "small.yaml", cwd=folder) for _ in range(2)]
+    for process in both:
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+    for log in (folder / "runs" / "store").glob("*/log.txt"):
+        assert log.read_text().count("complete:") == 1
+    assert results_of(folder) == results_of(undisturbed[0])
+
+
+def test_a_run_that_turns_nan_is_recorded_and_the_others_go_on(undisturbed, tmp_path):
+    suite = SUITE.replace("no-hbi: {seeds: [0, 1]}", "no-hbi: {training: {lr: 1e30, warmup: 0.0}}")
+    folder = place(tmp_path / "nan", suite, undisturbed[0])
+    done = call("run", "small.yaml", cwd=folder)
+    assert done.returncode == 1
+    outcomes = {record["spec"]["variant"]: record for record in records(folder).values()}
+    assert outcomes["hbi"]["outcome"] == "complete"
+    assert outcomes["no-hbi"]["failure"]["kind"] == "nan"
+    assert "not finite at step" in outcomes["no-hbi"]["failure"]["message"]
+    assert "Traceback" not in done.stdout + done.stderr
+    again = call("run", "small.yaml", cwd=folder)
+    assert again.returncode == 1
+    assert "skipped, for it would fail again: no-hbi" in again.stdout
+    shown = call("tables", "small.yaml", cwd=folder)
+    assert shown.returncode == 0
+    assert "nan" in shown.stdout
+
+
+def test_a_full_disk_leaves_no_half_record_and_room_lets_it_finish(undisturbed, tmp_path):
+    """The kernel refuses files above a limit, as it would on a full disk; checkpoints are larger, records smaller."""
+    folder = place(tmp_path / "full", data=undisturbed[0])
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+
+    done = call("run", "small.yaml", cwd=folder, preexec_fn=limit)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert [record["failure"]["kind"] for record in records(folder).values()] == ["disk"] * 3
+    assert not list((folder / "runs" / "store").rglob("*.part"))
+    last = call("run", "small.yaml", cwd=folder)
+    assert last.returncode == 0, last.stderr
+    assert results_of(folder) == results_of(undisturbed[0])
+
+
+# ---- bad input
+
+
+def refused(done: subprocess.CompletedProcess[str], folder: Path) -> str:
+    """What a bad input must give: exit code 2, one line a mistake, no traceback, nothing run."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(folder.glob("runs/store/*"))
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("- hbi", "- hbii"), r"small.yaml:9:5: .*'hbii'.*did you mean 'hbi'"),
+        (("name: shapes", "name: shapse"), r"small.yaml:3:\d+: .*shapse.*shapes"),
+        (("temporal_layers", "temporal_layer"), r"small.yaml:4:\d+: .*temporal_layer.*temporal_layers"),
+        (("epochs: 3", "epochs: three"), r"small.yaml:5:\d+: .*epochs"),
+        (("variants:", "variants: ["), r"small.yaml:\d+:\d+: "),
+        (("encoder: tiny", "encoder: tinny"), r"unknown encoder 'tinny'; did you mean tiny"),
+        (("encoder: tiny", "encoder: tiny, pretrained: nowhere.pt"), r"no such file: nowhere.pt"),
+        (("batch_size: 8", "batch_size: 25"), r"batch_size is 25, but shapes has 24 training pairs"),
+        (("max_words: 16", "max_words: 78"), r"max_words is 78, but encoder tiny reaches 77 positions"),
+        (("{name: shapes, train: 24, val: 6, test: 12, size: 32,", "{name: msrvtt, root: nowhere,"), r"nowhere"),
+    ],
+    ids=lambda value: value[1][:30] if isinstance(value, tuple) else None,
+)
+def test_a_mistake_in_the_suite_is_one_line_and_nothing_runs(tmp_path, change, message):
+    folder = place(tmp_path / "bad", SUITE.replace(*change))
+    line = refused(call("run", "small.yaml", cwd=folder), folder)
+    assert re.search(message, line), line
+    assert "\n" not in line
+
+
+def test_an_unknown_option_kind_or_suite_is_named(tmp_path):
+    folder = place(tmp_path / "bad")
+    assert "did you mean" in refused(call("run", "smal.yaml", cwd=folder), folder)
+    assert "did you mean 'variants'" in refused(call("list", "variant", cwd=folder), folder)
+    assert "training.epoch" in refused(call("run", "small.yaml", "--set", "training.epoch=2", cwd=folder), folder)
+
+
+def test_damaged_data_is_found_before_anything_runs(undisturbed, tmp_path):
+    """A video that does not decode, and an empty caption, in a copy of the generated set read as MSR-VTT."""
+    (generated,) = (undisturbed[0] / "runs" / "data").glob("shapes-*/")
+    suite = SUITE.replace("name: shapes, train: 24, val: 6, test: 12, size: 32", "name: msrvtt, root: copy")
+    folder = place(tmp_path / "damaged", suite)
+    shutil.copytree(generated, folder / "copy")
+    video = sorted((folder / "copy" / "videos").glob("*.mp4"))[0]
+    video.write_bytes(video.read_bytes()[:200])
+    assert str(video.name) in refused(call("run", "small.yaml", cwd=folder), folder)
+
+    shutil.rmtree(folder / "copy")
+    shutil.copytree(generated, folder / "copy")
+    test_list = folder / "copy" / "anns" / "MSRVTT_JSFUSION_test.csv"
+    lines = test_list.read_text().splitlines()
+    lines[2] = lines[2].rpartition(",")[0] + ","
+    test_list.write_text("\n".join(lines) + "\n")
+    line = refused(call("run", "small.yaml", cwd=folder), folder)
+    assert "MSRVTT_JSFUSION_test.csv:3" in line
+    assert "empty" in line
