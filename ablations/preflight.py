@@ -1,15 +1,15 @@
 """What must hold before any run of a suite starts; each mistake is one line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import hbi.data
-from hbi.data import Dataset
+from hbi.data import Dataset, Progress
 from hbi.errors import InputError
 from suites.spec import RunSpec
 
 
-def check(specs: Sequence[RunSpec], cache: Path, progress: Callable[[str, int, int], None]) -> None:
+def check(specs: Sequence[RunSpec], cache: Path, progress: Progress) -> None:
     """Reads all data, sizes and weights that ``specs`` name; raises InputError with every mistake, one a line.
 
     ``progress(what, done, total)`` is called while videos are generated or read.
@@ -55,4 +55,4 @@ def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
             f"training.batch_size is {spec.training.batch_size}, but {dataset.name} has {pairs} training pairs"
         )
     if spec.training.selection == "validation" and "val" not in dataset.splits:
-        raise InputError(f"training.selection: {dataset.name} has no validation split here; take last")
+        raise InputError(f"training.selection: {dataset.name} has no validation split here; take last, or hold one out")

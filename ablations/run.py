@@ -97,7 +97,7 @@ class _Work:
 
     def __init__(self, spec: RunSpec, cache: Path, device: torch.device, log: Callable[[Event], None]) -> None:
         self.spec, self.device = spec, device
-        dataset = hbi.data.load(spec.data, cache)
+        dataset = hbi.data.load(spec.data, cache, partial(_reading, log))
         check_fit(spec, dataset)
         torch.manual_seed(spread(spec.seed, "training"))
         self.model: System = build(spec.model, spec.seed).to(device)
@@ -106,7 +106,7 @@ class _Work:
         self.splits = dataset.splits
         self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
         self.clips = {
-            name: Clips(split, spec.data, self.model.image_size, progress=partial(_decoding, log, name))
+            name: Clips(split, spec.data, self.model.image_size, progress=partial(_reading, log))
             for name, split in self.splits.items()
         }
 
@@ -188,8 +188,8 @@ def _failure(error: Exception) -> Failure:
     return Failure(kind="bug", message=f"{type(error).__name__}: {message}")
 
 
-def _decoding(log: Callable[[Event], None], split: str, done: int, total: int) -> None:
-    log({"event": "decoding", "split": split, "done": done, "total": total})
+def _reading(log: Callable[[Event], None], what: str, done: int, total: int) -> None:
+    log({"event": "reading", "what": what, "done": done, "total": total})
 
 
 def _device(name: str) -> torch.device:

@@ -37,9 +37,7 @@ class DataConfig(Config):
     root: str | None = Field(None, description="Folder of the data set. Not part of a run's identity.")
     max_words: int = Field(24, ge=3, description="Tokens a caption keeps, start and end token included.")
     max_frames: int = Field(12, ge=1, description="Frames a video keeps.")
-    frame_rate: float = Field(
-        1.0, gt=0, description="Frames a second sampled before the uniform choice of max_frames."
-    )
+    frame_rate: float = Field(1.0, gt=0, description="Frames a second sampled before the uniform choice of max_frames.")
     reader: Literal["auto", "decord", "pyav"] = Field(
         "auto", description="Video reader; auto takes decord where it imports, else PyAV."
     )
@@ -51,9 +49,7 @@ class ShapesConfig(DataConfig):
     loader: ClassVar[str] = "hbi.data.shapes:load"
 
     name: Literal["shapes"] = "shapes"
-    frame_rate: float = Field(
-        2.0, gt=0, description="Frames a second sampled before the uniform choice of max_frames."
-    )
+    frame_rate: float = Field(2.0, gt=0, description="Frames a second sampled before the uniform choice of max_frames.")
     train: int = Field(400, ge=1, description="Training videos.")
     val: int = Field(100, ge=1, description="Validation videos.")
     test: int = Field(200, ge=1, description="Test videos; their captions are all different.")
@@ -69,6 +65,9 @@ class MSRVTTConfig(DataConfig):
     name: Literal["msrvtt"] = "msrvtt"
     root: str | None = "data/MSR-VTT"
     train_split: Literal["9k", "7k"] = Field("9k", description="Which training list is read.")
+    hold_out_validation: bool = Field(
+        False, description="Take the videos of MSRVTT_val.full.csv out of training, as a validation split."
+    )
 
 
 DATASETS: dict[str, type[DataConfig]] = {"shapes": ShapesConfig, "msrvtt": MSRVTTConfig}
@@ -79,9 +78,7 @@ def datasets() -> dict[str, type[DataConfig]]:
     """DATASETS, completed by what installed packages offer as entry points "hbi.datasets"."""
     for name, config in plugins("hbi.datasets").items():
         if name in DATASETS:
-            raise InputError(
-                f"two data sets are called {name!r}; uninstall the plug-in that brings the second"
-            )
+            raise InputError(f"two data sets are called {name!r}; uninstall the plug-in that brings the second")
         DATASETS[name] = config
     return DATASETS
 
@@ -95,9 +92,7 @@ class SystemConfig(Config):
     builder: ClassVar[str]
 
     system: str
-    encoder: str = Field(
-        "tiny", description="An open_clip model name, or one of ours (hbi/models/encoders/*.json)."
-    )
+    encoder: str = Field("tiny", description="An open_clip model name, or one of ours (hbi/models/encoders/*.json).")
     pretrained: str | None = Field(
         None, description="Weights of the encoder: an open_clip tag or a file; none trains it from scratch."
     )
@@ -126,12 +121,8 @@ class HBIConfig(SystemConfig):
         default={"entity": 1.0},
         description="Weight of each level in the similarity that is evaluated; a level not named is not computed.",
     )
-    text_merge_rates: tuple[Rate, Rate] = Field(
-        (0.25, 0.5), description="Clusters per word, then per phrase."
-    )
-    video_merge_rates: tuple[Rate, Rate] = Field(
-        (0.25, 0.5), description="Clusters per frame, then per clip."
-    )
+    text_merge_rates: tuple[Rate, Rate] = Field((0.25, 0.5), description="Clusters per word, then per phrase.")
+    video_merge_rates: tuple[Rate, Rate] = Field((0.25, 0.5), description="Clusters per frame, then per clip.")
     neighbours: int = Field(3, ge=1, description="Nearest neighbours in the density of DPC-KNN.")
     teacher: TeacherConfig | None = Field(
         TeacherConfig(), description="Teacher of the Banzhaf loss; none: no such loss."
@@ -147,15 +138,11 @@ class HBIConfig(SystemConfig):
             raise ValueError("levels: the same level is named twice")
         missing = [level for level in self.similarity_rates if level not in self.levels]
         if missing:
-            raise ValueError(
-                f"similarity_rates: {', '.join(missing)} is not among the levels that are trained"
-            )
+            raise ValueError(f"similarity_rates: {', '.join(missing)} is not among the levels that are trained")
         if not any(self.similarity_rates.values()):
             raise ValueError("similarity_rates: at least one level needs a rate above 0")
         if self.distillation_weight and ("entity" not in self.levels or len(self.levels) < 2):
-            raise ValueError(
-                "distillation_weight: self-distillation needs the entity level and one more; set it to 0"
-            )
+            raise ValueError("distillation_weight: self-distillation needs the entity level and one more; set it to 0")
         return self
 
 
@@ -169,9 +156,7 @@ class TrainingConfig(Config):
     """The recipe of training. Defaults are those published for MSR-VTT."""
 
     epochs: int = Field(5, ge=1)
-    batch_size: int = Field(
-        128, ge=2, description="Pairs a step; each is contrasted with all others of the step."
-    )
+    batch_size: int = Field(128, ge=2, description="Pairs a step; each is contrasted with all others of the step.")
     accumulation: int = Field(
         1, ge=1, description="Parts a step's batch is encoded in; the loss is still that of the whole batch."
     )
@@ -179,20 +164,16 @@ class TrainingConfig(Config):
     coef_lr: float = Field(1e-3, gt=0, description="The encoder's learning rate is lr times this.")
     weight_decay: float = Field(0.2, ge=0, description="AdamW's; not on norms, biases and the logit scale.")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.98)
-    warmup: float = Field(
-        0.1, ge=0, lt=1, description="Share of all steps with a rising rate; a cosine follows."
-    )
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps with a rising rate; a cosine follows.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     max_logit_scale: float = Field(100.0, gt=0, description="Clamp of exp(logit scale).")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="Of the encoder's arithmetic (autocast); weights, losses and games stay in fp32."
     )
-    activation_checkpointing: bool = Field(
-        False, description="Recompute the encoder's activations to save memory."
-    )
+    activation_checkpointing: bool = Field(False, description="Recompute the encoder's activations to save memory.")
     selection: Literal["last", "validation", "test"] = Field(
         "last",
-        description="Which epoch is kept and evaluated: the last, or the best t2v R@1 on a split (test: marked in tables).",
+        description="Epoch that is kept and evaluated: the last, or that of the best t2v R@1 (test: marked in tables).",
     )
 
 
@@ -208,9 +189,7 @@ class RuntimeConfig(Config):
     """Where and with what a run computes."""
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one.")
-    threads: int = Field(
-        2, ge=1, description="CPU threads of torch; they change the rounding, so they are in the id."
-    )
+    threads: int = Field(2, ge=1, description="CPU threads of torch; they change the rounding, so they are in the id.")
     workers: int = Field(0, ge=0, description="Processes that decode video; they do not change the result.")
 
 

@@ -1,10 +1,11 @@
 """Files that are whole or absent: written under a temporary name, flushed to the disk, then renamed."""
 
+import io
 import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], object]) -> None:
@@ -16,18 +17,34 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], obj
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with temporary.open("xb") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
+        raw = _File(temporary, "xb")
+        with io.BufferedWriter(raw) as file:
+            try:
+                content(file) if callable(content) else file.write(
+                    content.encode() if isinstance(content, str) else content
+                )
+                file.flush()
+            except Exception as error:
+                raise raw.refusal or error from None
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+class _File(io.FileIO):
+    """Remembers why the disk refused a write: torch.save, for one, reports it as an error of its own."""
+
+    refusal: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.refusal = error
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -77,7 +77,7 @@ class Display:
         if done <= 1:
             self.begun = now
         left = _duration((now - self.begun) * (total - done) / max(done, 1))
-        self._show(f"{what}  video {done} of {total}", 0.0, left)
+        self._show(f"{what} video {done} of {total}", 0.0, left)
         if done == total:
             self.begun = now
 
@@ -90,8 +90,8 @@ class Display:
     def event(self, event: Event) -> None:
         """Shows one event of the run under way."""
         match event["event"]:
-            case "decoding":
-                self._show(f"{self.label}  decoding {event['split']} {event['done']}/{event['total']}", 0.0, "")
+            case "reading":
+                self._show(f"{self.label}  {event['what']} video {event['done']} of {event['total']}", 0.0, "")
             case "step":
                 share = event["step"] / event["steps"]
                 what = f"{self.label}  epoch {event['epoch']}  loss {event['loss']:.3f}{self.recall}"

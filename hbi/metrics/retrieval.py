@@ -50,9 +50,7 @@ def ranks(
         raise ValueError(f"similarity {list(scores.shape)} holds {int(np.isnan(scores).sum())} NaN")
     captions, videos = scores.shape
     if groups is None and captions != videos:
-        raise ValueError(
-            f"similarity {list(scores.shape)} is not square: give the video of each caption in groups"
-        )
+        raise ValueError(f"similarity {list(scores.shape)} is not square: give the video of each caption in groups")
     column = np.arange(captions) if groups is None else np.asarray(groups)
     if column.shape != (captions,) or column.min() < 0 or column.max() >= videos:
         raise ValueError(f"groups must hold a column in [0, {videos}) for each of the {captions} captions")

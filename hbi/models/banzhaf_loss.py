@@ -18,17 +18,13 @@ class InteractionStudent(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.convolution_in = nn.Conv2d(1, width, kernel_size=3, padding=1)
-        self.query, self.key, self.value = (
-            nn.Parameter(width**-0.5 * torch.randn(width, width)) for _ in range(3)
-        )
+        self.query, self.key, self.value = (nn.Parameter(width**-0.5 * torch.randn(width, width)) for _ in range(3))
         self.convolution_out = nn.Conv2d(width, 1, kernel_size=3, padding=1)
 
     def forward(self, cosines: Tensor, cells: Tensor) -> Tensor:
         """cosines [B,T,V]; cells [B,T,V] bool, True where a word meets a frame: the others are neither seen nor valid."""
         x = (
-            (self.convolution_in((cosines * cells)[:, None]).relu() * cells[:, None])
-            .flatten(2)
-            .transpose(1, 2)
+            (self.convolution_in((cosines * cells)[:, None]).relu() * cells[:, None]).flatten(2).transpose(1, 2)
         )  # [B,TV,C]
         context = F.scaled_dot_product_attention(
             (x @ self.query)[:, None],

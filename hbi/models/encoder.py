@@ -30,9 +30,7 @@ def encoder_sizes(name: str) -> dict[str, Any]:
     sizes: dict[str, Any] = open_clip.get_model_config(name)
     vision, text = sizes["vision_cfg"], sizes["text_cfg"]
     if not isinstance(vision.get("layers"), int) or "hf_model_name" in text or "multimodal_cfg" in sizes:
-        raise InputError(
-            f"encoder {name!r} is not a CLIP with a vision transformer; take one such as ViT-B-32"
-        )
+        raise InputError(f"encoder {name!r} is not a CLIP with a vision transformer; take one such as ViT-B-32")
     return sizes
 
 
@@ -41,9 +39,7 @@ def _read_sizes(file: Path) -> dict[str, Any]:
         sizes: dict[str, Any] = json.loads(file.read_text())
         int(sizes["embed_dim"]), int(sizes["vision_cfg"]["image_size"]), int(sizes["text_cfg"]["heads"])
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{file}: no encoder in open_clip's format ({type(error).__name__}: {error})"
-        ) from error
+        raise InputError(f"{file}: no encoder in open_clip's format ({type(error).__name__}: {error})") from error
     return sizes
 
 

@@ -110,9 +110,7 @@ class HBI(System):
             losses |= banzhaf
         if self.config.distillation_weight:
             learners = [level for level in logits if level != "entity"]
-            distilled = {
-                f"distillation/{level}": distillation(logits[level], logits["entity"]) for level in learners
-            }
+            distilled = {f"distillation/{level}": distillation(logits[level], logits["entity"]) for level in learners}
             total = total + self.config.distillation_weight * _sum(distilled)
             losses |= distilled
         return {"total": total, **losses}

@@ -18,9 +18,7 @@ class TemporalTransformer(nn.Module):
         self.positions = nn.Parameter(0.01 * torch.randn(length, width))
         self.blocks = nn.ModuleList(
             # the published blocks keep the epsilon of the BERT code they came from
-            ResidualAttentionBlock(
-                width, heads, act_layer=QuickGELU, norm_layer=partial(LayerNorm, eps=1e-12)
-            )
+            ResidualAttentionBlock(width, heads, act_layer=QuickGELU, norm_layer=partial(LayerNorm, eps=1e-12))
             for _ in range(layers)
         )
 
@@ -31,11 +29,7 @@ class TemporalTransformer(nn.Module):
             return
         self.load_state_dict(
             {"positions": encoder.clip.positional_embedding.detach()}
-            | {
-                key: text.get(key.removeprefix("blocks."), value)
-                for key, value in own.items()
-                if key != "positions"
-            }
+            | {key: text.get(key.removeprefix("blocks."), value) for key, value in own.items() if key != "positions"}
         )
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:

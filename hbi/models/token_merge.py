@@ -20,20 +20,14 @@ def cluster(tokens: Tensor, mask: Tensor, clusters: int, neighbours: int) -> tup
     """
     pair = mask[:, :, None] & mask[:, None, :]
     # the exact form: the one by matrix products gives a token a distance to itself
-    distance = torch.cdist(tokens, tokens, compute_mode="donot_use_mm_for_euclid_dist") / math.sqrt(
-        tokens.shape[-1]
-    )
+    distance = torch.cdist(tokens, tokens, compute_mode="donot_use_mm_for_euclid_dist") / math.sqrt(tokens.shape[-1])
 
-    nearest = (
-        distance.masked_fill(~pair, torch.inf).topk(min(neighbours, tokens.shape[1]), largest=False).values
-    )
+    nearest = distance.masked_fill(~pair, torch.inf).topk(min(neighbours, tokens.shape[1]), largest=False).values
     found = nearest.isfinite()
     density = (-(nearest.masked_fill(~found, 0).square().sum(-1) / found.sum(-1).clamp(min=1))).exp()  # [B,N]
 
     earlier = torch.ones_like(pair[0]).tril(-1)  # [n,k]: k comes before n
-    denser = (density[:, None, :] > density[:, :, None]) | (
-        (density[:, None, :] == density[:, :, None]) & earlier
-    )
+    denser = (density[:, None, :] > density[:, :, None]) | ((density[:, None, :] == density[:, :, None]) & earlier)
     denser = denser & pair
     farthest = distance.masked_fill(~pair, 0).amax((1, 2))
     separation = torch.where(
@@ -70,9 +64,7 @@ class TokenMerge(nn.Module):
         tokens = tokens * mask[:, :, None]  # the convolution must not see padding
         tokens = self.norm(tokens + self.convolution(tokens.transpose(1, 2)).transpose(1, 2)).float()
         score = self.score(tokens).squeeze(-1).float().masked_fill(~mask, -torch.inf)  # [B,N]
-        assignment, exists = cluster(
-            tokens, mask, max(math.ceil(tokens.shape[1] * self.rate), 1), self.neighbours
-        )
+        assignment, exists = cluster(tokens, mask, max(math.ceil(tokens.shape[1] * self.rate), 1), self.neighbours)
         member = F.one_hot(assignment, exists.shape[1]).to(tokens.dtype)  # [B,N,K]
         weight = (score - score.amax(-1, keepdim=True)).exp()[:, :, None] * member
         weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-30)

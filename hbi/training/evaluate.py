@@ -28,9 +28,7 @@ def similarity_matrix(
     try:
         with autocast(device, precision):
             text = Encoded.cat([model.encode_text(ids.to(device), mask.to(device)) for ids, mask in texts])
-            video = Encoded.cat(
-                [model.encode_video(frames.to(device), mask.to(device)) for frames, mask in videos]
-            )
+            video = Encoded.cat([model.encode_video(frames.to(device), mask.to(device)) for frames, mask in videos])
         rows = []
         for row in range(0, len(text), BLOCK):
             part = text.select(slice(row, row + BLOCK))

@@ -113,9 +113,7 @@ def _epoch(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: 
                 raise Stopped
 
 
-def _close_epoch(
-    task: Task, progress: Progress, metrics: dict[str, float], adam: torch.optim.Optimizer
-) -> None:
+def _close_epoch(task: Task, progress: Progress, metrics: dict[str, float], adam: torch.optim.Optimizer) -> None:
     """Adds the epoch to the curve, and keeps the weights when they are the best of the run so far."""
     progress.epoch += 1
     point = {

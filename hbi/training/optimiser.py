@@ -14,9 +14,7 @@ def optimiser(model: System, config: TrainingConfig) -> torch.optim.AdamW:
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith(model.encoder_prefix), parameter.ndim >= 2), []).append(
-                parameter
-            )
+            groups.setdefault((name.startswith(model.encoder_prefix), parameter.ndim >= 2), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
@@ -34,9 +32,7 @@ def optimiser(model: System, config: TrainingConfig) -> torch.optim.AdamW:
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, step: int, steps: int, warmup: float) -> float:
     """Sets every group's rate for ``step`` (counted from 0) of ``steps``; returns the share of the peak in use."""
-    share = schedule(
-        (step + 0.5) / steps, warmup
-    )  # the middle of the step: neither the first nor the last is wasted
+    share = schedule((step + 0.5) / steps, warmup)  # the middle of the step: neither the first nor the last is wasted
     for group in optimiser.param_groups:
         group["lr"] = share * group["peak"]
     return share

@@ -20,9 +20,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
 def encode(model: System, batch: Batch, precision: str) -> tuple[Encoded, Encoded]:
     """Captions and videos of ``batch``, encoded at ``precision``, results in fp32."""
     with autocast(batch.frames.device, precision):
-        return model.encode_text(batch.token_ids, batch.text_mask), model.encode_video(
-            batch.frames, batch.video_mask
-        )
+        return model.encode_text(batch.token_ids, batch.text_mask), model.encode_video(batch.frames, batch.video_mask)
 
 
 def backward(
@@ -48,9 +46,7 @@ def backward(
     for part in _parts(batch, parts):
         rows = slice(start, start := start + len(part.video_index))
         for whole, again in zip((text, video), encode(model, part, precision), strict=True):
-            gradients = {
-                name: tensor.grad[rows] for name, tensor in whole.tensors.items() if tensor.grad is not None
-            }
+            gradients = {name: tensor.grad[rows] for name, tensor in whole.tensors.items() if tensor.grad is not None}
             torch.autograd.backward([again[name] for name in gradients], list(gradients.values()))
     return {name: loss.detach() for name, loss in losses.items()}
 

@@ -48,7 +48,9 @@ def test_encodes_and_compares_any_numbers_of_captions_and_videos(variant):
         assert scores.isfinite().all()
         block = model.similarity(text.select(slice(2, 4)), video.select(torch.tensor([3, 0])))
         torch.testing.assert_close(block, scores[2:4][:, [3, 0]])
-        alone = type(text).cat([model.encode_text(batch.token_ids[n : n + 1], batch.text_mask[n : n + 1]) for n in range(6)])
+        alone = type(text).cat(
+            [model.encode_text(batch.token_ids[n : n + 1], batch.text_mask[n : n + 1]) for n in range(6)]
+        )
         torch.testing.assert_close(model.similarity(alone, video), scores, rtol=1e-4, atol=1e-5)
 
 

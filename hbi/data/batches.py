@@ -1,0 +1,108 @@
+"""Batches for training and evaluation; their content depends on nothing but what is asked for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from hbi.data.clips import Clips
+from hbi.data.dataset import Split
+from hbi.errors import InputError
+from hbi.seeds import spread
+
+Tokens = tuple[Tensor, Tensor]
+"""Token ids [N,T] int64 and mask [N,T] bool of all captions of a split (``hbi.data.tokens.tokenize``)."""
+
+
+@dataclass
+class Batch:
+    """B pairs of a caption and its video.
+
+    token_ids [B,T] int64 · text_mask [B,T] bool · frames [B,F,3,S,S] uint8 · video_mask [B,F] bool ·
+    video_index [B] int64: the same number is the same video.
+    """
+
+    token_ids: Tensor
+    text_mask: Tensor
+    frames: Tensor
+    video_mask: Tensor
+    video_index: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+
+def steps_per_epoch(split: Split, batch_size: int) -> int:
+    """Batches of an epoch; the last, incomplete one does not count. Raises InputError where there is none."""
+    steps = len(split.captions) // batch_size
+    if not steps:
+        raise InputError(
+            f"batch_size {batch_size}: split {split.name} has {len(split.captions)} captions; make it smaller"
+        )
+    return steps
+
+
+def data_order(split: Split, seed: int, epoch: int) -> Tensor:
+    """[N] int64: all pairs of the split, in the order of this epoch."""
+    generator = torch.Generator().manual_seed(spread(seed, "data order", epoch))
+    return torch.randperm(len(split.captions), generator=generator)
+
+
+def train_batches(
+    split: Split,
+    clips: Clips,
+    tokens: Tokens,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    skip: int = 0,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """The batches of one epoch from number ``skip`` on; those before it are not decoded.
+
+    ``workers``: processes that decode; the batches are the same with any number of them.
+    """
+    steps = steps_per_epoch(split, batch_size)
+    order = data_order(split, seed, epoch)[: steps * batch_size].view(steps, batch_size)[skip:]
+    video_of = torch.tensor(split.video_of)
+    decoded = _decoded(clips, list(video_of[order]), workers)
+    for pairs, (frames, video_mask) in zip(order, decoded, strict=True):
+        yield Batch(tokens[0][pairs], tokens[1][pairs], frames, video_mask, video_of[pairs])
+
+
+def text_batches(tokens: Tokens, batch_size: int) -> Iterator[Tokens]:
+    """All captions in order: token ids [≤ batch_size, T] and mask."""
+    yield from zip(*(torch.split(tensor, batch_size) for tensor in tokens), strict=True)
+
+
+def video_batches(clips: Clips, batch_size: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """All videos in order: frames [≤ batch_size, F, 3, S, S] uint8 and mask."""
+    yield from _decoded(clips, torch.split(torch.arange(len(clips)), batch_size), workers)
+
+
+class _Groups(torch.utils.data.Dataset[Any]):
+    """Group k is the clips of the videos groups[k], stacked: what a DataLoader's worker decodes at a time."""
+
+    def __init__(self, clips: Clips, groups: Sequence[Tensor]) -> None:
+        self.clips, self.groups = clips, groups
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor] | InputError:
+        try:
+            return self.clips.stack(self.groups[number])
+        except InputError as error:  # raised here it would reach the user as a worker's traceback
+            return error
+
+
+def _decoded(clips: Clips, groups: Sequence[Tensor], workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+    if clips.in_memory:
+        workers = 0
+    for decoded in DataLoader(_Groups(clips, groups), batch_size=None, num_workers=workers):
+        if isinstance(decoded, InputError):
+            raise decoded
+        yield decoded
