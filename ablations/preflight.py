@@ -33,7 +33,7 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress) -> None:
 
 
 def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
-    """Whether the parts of ``spec`` fit each other, the data (none: not readable) and this machine; raises InputError."""
+    """Raises InputError where the parts of ``spec`` do not fit each other, the data (none: unreadable) or this machine."""
     import torch
 
     from hbi.models.encoder import check_weights, encoder_sizes

@@ -1,4 +1,4 @@
-"""Executes one RunSpec: data, training, evaluation, record. What a job on the cluster calls, and what `run` calls here."""
+"""Executes one RunSpec: data, training, evaluation, record."""
 
 import errno
 import time

@@ -1,1 +1,1 @@
-"""Hierarchical Banzhaf Interaction: games, models, data, metrics, cost and training. Knows nothing of suites or clusters."""
+"""Games, models, data, metrics and training of Hierarchical Banzhaf Interaction; knows nothing of suites or clusters."""

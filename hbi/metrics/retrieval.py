@@ -40,8 +40,8 @@ def ranks(
 
     A match has rank 1 + #greater + ½ · #others equal ("expected": the mean over all orders of the ties); "optimistic"
     counts no equal one, "pessimistic" all. Text to video, a caption's candidates are the videos. Video to text, the
-    candidates are the videos' caption groups, each as good as the best of its captions (CLIP4Clip's protocol for several
-    captions a video); a video without any caption has no rank and is refused.
+    candidates are the videos' caption groups, each as good as the best of its captions (CLIP4Clip's protocol for
+    several captions a video); a video without any caption has no rank and is refused.
     """
     scores = np.asarray(similarity)
     if scores.ndim != 2 or 0 in scores.shape:

@@ -1,6 +1,6 @@
 """The Banzhaf loss: a small student network must see in the cosine map what the game's interaction index says of it.
 
-Section 3.3 of arXiv 2303.14369; the corrected form of design: the teacher is exact, carries no gradient, and padding
+Section 3.3 of arXiv 2303.14369; corrected: the teacher is exact, carries no gradient, and padding
 takes no part in any softmax.
 """
 
@@ -22,7 +22,7 @@ class InteractionStudent(nn.Module):
         self.convolution_out = nn.Conv2d(width, 1, kernel_size=3, padding=1)
 
     def forward(self, cosines: Tensor, cells: Tensor) -> Tensor:
-        """cosines [B,T,V]; cells [B,T,V] bool, True where a word meets a frame: the others are neither seen nor valid."""
+        """cosines [B,T,V]; cells [B,T,V] bool, True where a word meets a frame: the others are not seen, nor valid."""
         x = (
             (self.convolution_in((cosines * cells)[:, None]).relu() * cells[:, None]).flatten(2).transpose(1, 2)
         )  # [B,TV,C]

@@ -62,7 +62,7 @@ class System(nn.Module):
         raise NotImplementedError
 
     def encode_video(self, frames: Tensor, mask: Tensor) -> Encoded:
-        """frames [M,F,3,H,W] uint8 or float (see ``hbi.data.preprocess.normalise``), mask [M,F] bool → M encoded videos."""
+        """frames [M,F,3,H,W] uint8, mask [M,F] bool → M encoded videos."""
         raise NotImplementedError
 
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def contrastive(logits: Tensor, video_index: Tensor) -> Tensor:
-    """InfoNCE in both directions, logits [B,B]; captions of one video (equal ``video_index`` [B]) share the positives."""
+    """InfoNCE both ways, logits [B,B]; captions of one video (equal ``video_index`` [B]) share their positives."""
     positive = (video_index[:, None] == video_index[None, :]).to(logits.dtype)
     target = positive / positive.sum(-1, keepdim=True)  # symmetric: the sums over rows and columns agree
     text_to_video = -(target * logits.log_softmax(-1)).sum(-1)

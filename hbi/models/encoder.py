@@ -110,7 +110,7 @@ def _is_file(pretrained: str) -> bool:
 
 
 def attention_bias(visible: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
-    """visible [N, query, key] bool → additive mask [N·heads, query, key]: 0 or −∞, as nn.MultiheadAttention wants it."""
+    """visible [N,query,key] bool → additive mask [N·heads,query,key], 0 or −∞, as nn.MultiheadAttention wants it."""
     bias = torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, -torch.inf)
     return bias.repeat_interleave(heads, dim=0)
 
