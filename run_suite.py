@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from datetime import timedelta
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -16,11 +17,19 @@ if TYPE_CHECKING:
     from suites.expand import Run
     from suites.schema import Suite
 
+
+class Executor(str, Enum):
+    """Where runs run."""
+
+    inline = "inline"
+    local = "local"
+
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Ablation suites of Hierarchical Banzhaf Interaction and its peers: run them, follow them, print their tables.",
+    help="Ablation suites of Hierarchical Banzhaf Interaction and its peers: run, follow, and print their tables.",
     epilog="Exit code: 0 all well, 1 some runs failed, 2 bad input.",
 )
 
@@ -34,6 +43,16 @@ SetOption = Annotated[
 OnlyOption = Annotated[
     Optional[str], typer.Option(metavar="PATTERN", help="Only runs whose label matches: --only 'hbi*'.")  # noqa: UP045
 ]
+ExecutorOption = Annotated[Executor, typer.Option(help="inline: here, one by one; local: several processes here.")]
+JobsOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, metavar="N", help="Runs at once (local); by default what the cores carry."),
+]
+TrackingOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server; by default runs/mlflow.db."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs leave their records.")]
 
 
@@ -49,58 +68,113 @@ def list_(
 
 
 @app.command()
+def plan(
+    suite: SuiteArgument,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    runs: RunsOption = Path("runs"),
+    json_: JsonOption = False,
+) -> None:
+    """Prints what `run` would do: what it runs, what it reuses and why, and about how long that takes."""
+    _, steps = _steps(suite, set_, only, runs)
+    todo = [step for step in steps if step.starts(retry=False)]
+    seconds = [step.seconds for step in todo if step.seconds]
+    if json_:
+        _print_json({"runs": [_plain(step) for step in steps], "to_do": len(todo), "seconds": sum(seconds)})
+        return
+    _print_steps(steps, {step.run.run_id: _doing(step) for step in steps})
+    estimate = f", about {timedelta(seconds=round(sum(seconds)))} by earlier records" if seconds else ""
+    unknown = f" ({len(todo) - len(seconds)} of them never timed)" if seconds and len(seconds) < len(todo) else ""
+    typer.echo(f"{len(todo)} of {len(steps)} runs to do{estimate}{unknown}")
+
+
+@app.command()
 def run(
     suite: SuiteArgument,
     set_: SetOption = None,
     only: OnlyOption = None,
     runs: RunsOption = Path("runs"),
+    executor: ExecutorOption = Executor.inline,
+    jobs: JobsOption = None,
+    tracking_uri: TrackingOption = None,
 ) -> None:
     """Runs what the suite wants and no record holds yet; the same command goes on after any interruption."""
-    from rich.console import Console
+    _run(suite, set_, only, runs, executor, jobs, tracking_uri, retry=False)
 
-    from results.mlflow_mirror import MirrorError, mirror
-    from slurm.display import Display
 
-    loaded, wanted = _expand(suite, set_, only)
-    steps = _plan(wanted, runs)
-    pending = [step.run for step in steps if step.runs_now]
-    skipped = [step for step in steps if step.state == "failed" and not step.runs_now]
-    typer.echo(
-        f"suite {loaded.name}: {len(steps)} runs, {len(pending)} to do, "
-        f"{sum(step.state == 'complete' for step in steps)} reused from {runs}"
-    )
-    for step in skipped:
-        typer.echo(f"skipped, for it would fail again: {step.run.run_id}: {step.why} (delete its folder to repeat it)")
-    stopped = bool(pending) and not _run_pending(pending, runs, Display(Console(), len(pending)))
-
-    records = _records(runs)
-    own = [records[run.run_id] for run in wanted if run.run_id in records]
-    try:
-        mirror(own, loaded.name, runs, os.environ.get("MLFLOW_TRACKING_URI"))
-    except MirrorError as error:
-        typer.echo(f"MLflow: {error}", err=True)
-    missing = len(wanted) - sum(record.outcome == "complete" for record in own)
-    if stopped:
-        typer.echo("stopped; the same command goes on from here", err=True)
-    elif missing:
-        typer.echo(f"{missing} of {len(wanted)} runs have no result; see: run_suite.py status {suite}", err=True)
-    if missing:
-        raise typer.Exit(1)
+@app.command()
+def retry(
+    suite: SuiteArgument,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    runs: RunsOption = Path("runs"),
+    executor: ExecutorOption = Executor.inline,
+    jobs: JobsOption = None,
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """As `run`, and does again what failed by a bug or a NaN."""
+    _run(suite, set_, only, runs, executor, jobs, tracking_uri, retry=True)
 
 
 @app.command()
 def status(
-    suite: SuiteArgument, set_: SetOption = None, only: OnlyOption = None, runs: RunsOption = Path("runs")
+    suite: SuiteArgument,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    runs: RunsOption = Path("runs"),
+    json_: JsonOption = False,
 ) -> None:
-    """Prints the state of every run the suite wants."""
-    from tabulate import tabulate
+    """Prints the state of every run the suite wants, and the size of the folder of runs."""
+    from results.disk import size, spelled
 
-    _, wanted = _expand(suite, set_, only)
-    steps = _plan(wanted, runs)
-    rows = [(step.run.label, step.run.spec.seed, step.state, step.why, step.run.run_id) for step in steps]
-    typer.echo(tabulate(rows, ["variant", "seed", "state", "", "run"], disable_numparse=True))
+    _, steps = _steps(suite, set_, only, runs)
+    taken = size(runs)
+    if json_:
+        _print_json({"runs": [_plain(step) for step in steps], "bytes": taken})
+    else:
+        _print_steps(steps, {step.run.run_id: step.state for step in steps})
+        typer.echo(f"{runs} takes {spelled(taken)}")
     if any(step.state == "failed" for step in steps):
         raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `status` prints it, or its beginning.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Prints what a run has logged."""
+    from slurm.logs import lines
+
+    for line in lines(runs, run_id, follow):
+        typer.echo(line, nl=False)
+
+
+@app.command()
+def cancel(
+    suite: SuiteArgument, set_: SetOption = None, only: OnlyOption = None, runs: RunsOption = Path("runs")
+) -> None:
+    """Stops the suite's runs that are under way on this machine; each saves its state first."""
+    from slurm.cancel import cancel as stop
+    from suites.expand import in_order
+
+    _, wanted = _expand(suite, set_, only)
+    for line in stop(in_order(wanted), runs, launchers=only is None):
+        typer.echo(line)
+
+
+@app.command()
+def clean(
+    weights: Annotated[bool, typer.Option("--weights", help="Also the weights of complete runs.")] = False,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Removes leftovers of killed writes, damaged checkpoints and folders of ended jobs. Never a record."""
+    from results.disk import spelled
+    from slurm.clean import clean as remove
+
+    removed, freed = remove(runs, weights)
+    typer.echo(f"removed {removed} files, {spelled(freed)}")
 
 
 @app.command()
@@ -115,11 +189,29 @@ def tables(
     from results.terminal import terminal
 
     loaded, wanted = _expand(suite, set_, only)
-    table = collect(loaded.name, [(run.label, run.run_id) for run in wanted], _records(runs))
+    table = collect(loaded.name, [(run.label, run.run_id) for run in wanted if run.is_compared], _records(runs))
     console = Console()
     typer.echo(terminal(table, styled=console.is_terminal, width=console.width if console.is_terminal else 120))
     for path in write_tables(table, runs / "tables"):
         typer.echo(f"wrote {path}")
+
+
+@app.command()
+def games(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="A complete run of a variant of hbi, or of estimator.")],
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Compares the ways to compute an interaction, on test pairs as the run's trained model sees them."""
+    from ablations.game_methods import compare_on
+    from ablations.registry import did_you_mean
+    from hbi.errors import InputError
+    from results.game_methods import game_table
+    from results.store import run_folder
+
+    complete = [name for name, record in _records(runs).items() if record.outcome == "complete"]
+    if run_id not in complete:
+        raise InputError(f"games: no complete run {run_id!r}; {did_you_mean(run_id, complete)}")
+    typer.echo(game_table(list(compare_on(run_folder(runs, run_id), runs / "data", lambda event: None))))
 
 
 def _expand(suite: str, overrides: list[str] | None, only: str | None) -> tuple[Suite, list[Run]]:
@@ -149,20 +241,103 @@ def _records(runs: Path) -> dict[str, Record]:
     return records
 
 
-def _plan(wanted: list[Run], runs: Path) -> list[Step]:
+def _steps(suite: str, overrides: list[str] | None, only: str | None, runs: Path) -> tuple[Suite, list[Step]]:
+    """The suite, and what it wants against what there is."""
     from slurm.plan import plan
+    from suites.expand import in_order
 
-    return plan(wanted, _records(runs))
+    loaded, wanted = _expand(suite, overrides, only)
+    return loaded, plan(in_order(wanted), _records(runs), runs)
 
 
-def _run_pending(pending: list[Run], runs: Path, display: Display) -> bool:
-    """Checks all that the runs need, then runs them here; False when a signal ended it before the last."""
+def _run(
+    suite: str,
+    overrides: list[str] | None,
+    only: str | None,
+    runs: Path,
+    executor: Executor,
+    jobs: int | None,
+    tracking_uri: str | None,
+    retry: bool,
+) -> None:
+    """Plans, runs, mirrors, and says what is missing."""
+    from rich.console import Console
+
+    from results.mlflow_mirror import MirrorError, mirror
+    from slurm.display import Display
+
+    loaded, steps = _steps(suite, overrides, only, runs)
+    pending = [step.run for step in steps if step.starts(retry)]
+    reused = sum(step.state == "complete" for step in steps)
+    typer.echo(f"suite {loaded.name}: {len(steps)} runs, {len(pending)} to do, {reused} reused from {runs}")
+    for step in steps:
+        if step.state == "failed" and not step.starts(retry):
+            typer.echo(f"skipped, for it would fail again: {step.run.run_id}: {step.why} (`retry` repeats it)")
+    display = Display(Console(), len(pending))
+    stopped = bool(pending) and not _execute(pending, runs, display, executor, jobs)
+
+    records = _records(runs)
+    own = [records[step.run.run_id] for step in steps if step.run.run_id in records]
+    try:
+        mirror(own, loaded.name, runs, tracking_uri)
+    except MirrorError as error:
+        typer.echo(f"{error}; the records are safe, the next `run` mirrors them", err=True)
+    missing = len(steps) - sum(record.outcome == "complete" for record in own)
+    if stopped:
+        typer.echo("stopped; the same command goes on from here", err=True)
+    elif missing:
+        typer.echo(f"{missing} of {len(steps)} runs have no result; see: run_suite.py status {suite}", err=True)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _execute(
+    pending: list[Run], runs: Path, display: Display, executor: Executor, jobs: int | None
+) -> bool:
+    """Checks all that the runs need, then runs them; False when a signal ended it before the last."""
     from ablations.preflight import check
-    from slurm.inline import run_inline
 
     with display.live():
         check([run.spec for run in pending], runs / "data", display.checking)
+        if executor is Executor.local:
+            from slurm.local import default_jobs, run_local
+
+            return run_local(pending, runs, display, jobs or default_jobs(pending))
+        from slurm.inline import run_inline
+
         return run_inline(pending, runs, display)
+
+
+def _print_steps(steps: list[Step], second: dict[str, str]) -> None:
+    from tabulate import tabulate
+
+    rows = [(step.run.label, step.run.spec.seed, second[step.run.run_id], step.why, step.run.run_id) for step in steps]
+    typer.echo(tabulate(rows, ["variant", "seed", "", "why", "run"], disable_numparse=True))
+
+
+def _doing(step: Step) -> str:
+    """What `run` does with it."""
+    if not step.starts(retry=False):
+        return "reuse" if step.state == "complete" else "skip"
+    return "wait for" if step.state == "running" else "run"
+
+
+def _plain(step: Step) -> dict[str, Any]:
+    return {
+        "run": step.run.run_id,
+        "label": step.run.label,
+        "seed": step.run.spec.seed,
+        "state": step.state,
+        "why": step.why,
+        "starts": step.starts(retry=False),
+        "seconds": step.seconds,
+    }
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=1))
 
 
 def main() -> None:

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 
+WRITING = ".*.part"
+"""Pattern of the names of files that are being written, or were when their writer was killed."""
+
+
 def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Writes ``path`` so that a reader, or a crash, sees the old file or the new one and nothing between.
 

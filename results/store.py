@@ -14,6 +14,7 @@ from hbi.errors import InputError
 from hbi.files import write_atomically
 from results.record import Record
 
+STORE = "store"
 RECORD = "record.json"
 RANKS = "ranks.npz"
 LOG = "log.txt"
@@ -42,7 +43,7 @@ def run_folder(runs: Path, run_id: str) -> Path:
     """Folder of one run. Raises RecordError for an id that would leave the store."""
     if not is_plain_name(run_id):
         raise RecordError(f"run id {run_id!r} cannot name a folder: no /, no leading dot, 200 bytes at most")
-    return runs / "store" / run_id
+    return runs / STORE / run_id
 
 
 def write_record(folder: Path, record: Record, ranks: Mapping[str, np.ndarray] | None = None) -> Record:
@@ -93,7 +94,7 @@ def read_ranks(folder: Path, record: Record) -> dict[str, np.ndarray]:
 
 def read_all(runs: Path) -> tuple[dict[str, Record], list[str]]:
     """Every usable record under ``runs`` by run id, and one line for each that had to be skipped."""
-    store = runs / "store"
+    store = runs / STORE
     records: dict[str, Record] = {}
     problems: list[str] = []
     if not store.is_dir():

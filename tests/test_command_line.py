@@ -225,6 +225,7 @@ def test_a_run_that_turns_nan_is_recorded_and_the_others_go_on(undisturbed, tmp_
     again = call("run", "small.yaml", cwd=folder)
     assert again.returncode == 1
     assert "skipped, for it would fail again: no-hbi" in again.stdout
+    assert "1 to do" in call("retry", "small.yaml", cwd=folder).stdout  # fails again, and says so
     shown = call("tables", "small.yaml", cwd=folder)
     assert shown.returncode == 0
     assert "nan" in shown.stdout
@@ -245,6 +246,96 @@ def test_a_full_disk_leaves_no_half_record_and_room_lets_it_finish(undisturbed, 
     last = call("run", "small.yaml", cwd=folder)
     assert last.returncode == 0, last.stderr
     assert results_of(folder) == results_of(undisturbed[0])
+
+
+# ---- several processes
+
+
+def test_local_processes_give_the_same_records_and_table(undisturbed, tmp_path):
+    folder = place(tmp_path / "local", data=undisturbed[0])
+    done = call("run", "small.yaml", "--executor", "local", "--jobs", "2", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"run 2 of 3  no-hbi seed 1  epoch  2/3  loss +\d+\.\d+  R@1", done.stdout)
+    assert results_of(folder) == results_of(undisturbed[0])
+    assert table(folder) == table(undisturbed[0])
+    assert not list((folder / "runs" / "jobs").iterdir())
+
+
+def test_a_killed_worker_is_named_and_the_same_command_finishes_its_run(undisturbed, tmp_path):
+    folder = place(tmp_path / "worker", data=undisturbed[0])
+    process = start("run", "small.yaml", "--executor", "local", cwd=folder)
+    wait_for(lambda: any((folder / "runs" / "store").glob("*/training.pt")))
+    lock = next((folder / "runs" / "store").glob("*/training.pt")).with_name("lock")
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert "ended without a record" in out
+    assert len(records(folder)) == 2
+    assert call("run", "small.yaml", "--executor", "local", cwd=folder).returncode == 0
+    assert results_of(folder) == results_of(undisturbed[0])
+
+
+def test_a_killed_launcher_leaves_workers_that_the_next_one_waits_for(undisturbed, tmp_path):
+    folder = place(tmp_path / "launcher", data=undisturbed[0])
+    process = start("run", "small.yaml", "--executor", "local", "--jobs", "2", cwd=folder)
+    wait_for(lambda: len(list((folder / "runs" / "store").glob("*/log.txt"))) == 2)
+    process.kill()
+    process.communicate(timeout=60)
+    again = call("run", "small.yaml", "--executor", "local", "--jobs", "2", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    for log in (folder / "runs" / "store").glob("*/log.txt"):
+        assert log.read_text().count("complete:") == 1
+    assert results_of(folder) == results_of(undisturbed[0])
+
+
+def test_cancel_stops_a_launcher_and_its_workers_which_then_go_on(undisturbed, tmp_path):
+    folder = place(tmp_path / "cancel", SUITE.replace("epochs: 3", "epochs: 40"), undisturbed[0])
+    process = start("run", "small.yaml", "--executor", "local", "--jobs", "2", cwd=folder)
+    wait_for(lambda: len(list((folder / "runs" / "store").glob("no-hbi*/progress.json"))) == 2)
+    under_way = json.loads(call("status", "small.yaml", "--json", cwd=folder).stdout)["runs"]
+    assert [step["state"] for step in under_way] == ["running", "running", "waiting"]
+    assert re.search(r"epoch \d+ of 40, process \d+ on", under_way[0]["why"])
+    follower = start("logs", under_way[0]["run"], "-f", cwd=folder)
+    done = call("cancel", "small.yaml", cwd=folder)
+    assert done.stdout.count("stopped, its state is saved") == 2, done.stdout
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "stopped; the same command goes on" in err
+    assert "stopped, its state is saved" in follower.communicate(timeout=60)[0]
+    assert len(list((folder / "runs" / "store").glob("no-hbi*/training.pt"))) == 2
+    assert not records(folder)
+    plan = json.loads(call("plan", "small.yaml", "--json", cwd=folder).stdout)
+    assert plan["to_do"] == 3
+    assert re.search(r"interrupted in epoch \d+ of 40", plan["runs"][0]["why"])
+    assert "nothing of this suite is under way" in call("cancel", "small.yaml", cwd=folder).stdout
+
+
+# ---- looking, and cleaning up
+
+
+def test_plan_says_what_runs_what_is_reused_and_how_long_it_takes(undisturbed, tmp_path):
+    folder, *_ = undisturbed
+    changed = call("plan", "small.yaml", "--set", "training.epochs=6", cwd=folder)
+    assert changed.returncode == 0
+    assert "differs in training.epochs 3 → 6" in changed.stdout
+    assert re.search(r"3 of 3 runs to do, about 0:0\d:\d\d by earlier records", changed.stdout)
+    same = json.loads(call("plan", "small.yaml", "--json", cwd=folder).stdout)
+    assert same["to_do"] == 0
+    assert {step["state"] for step in same["runs"]} == {"complete"}
+
+
+def test_clean_removes_leftovers_and_never_a_record(undisturbed, tmp_path):
+    folder = place(tmp_path / "clean")
+    shutil.copytree(undisturbed[0] / "runs", folder / "runs")
+    run = next((folder / "runs" / "store").glob("hbi*"))
+    for name in (".record.json.12ab.part", "training.damaged", "training.pt"):
+        (run / name).write_bytes(b"x" * 1000)
+    before = results_of(folder)
+    assert "removed 3 files, 3.0 kB" in call("clean", cwd=folder).stdout
+    assert results_of(folder) == before
+    assert len(list((folder / "runs" / "store").glob("*/model.safetensors"))) == 3
+    assert "removed 3 files" in call("clean", "--weights", cwd=folder).stdout
+    assert results_of(folder) == before
 
 
 # ---- bad input

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "results": {"hbi", "ablations", "suites", "results"},
     "slurm": {"hbi", "ablations", "suites", "results", "slurm"},
 }
-UPWARD = {"ablations/run.py", "ablations/preflight.py", "ablations/provenance.py"}
+UPWARD = {f"ablations/{name}.py" for name in ("run", "work", "trained", "preflight", "provenance")}
 """They execute a RunSpec in a job and write its record: the one way up."""
 ONLY_IN = {"submitit": "slurm/", "mlflow": "results/mlflow_mirror.py"}
 
@@ -54,10 +54,14 @@ def test_imports_go_one_way(path):
 )
 def test_answers_without_torch(command, tmp_path):
     """A process in which torch, open_clip and mlflow cannot be imported still answers."""
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(['torch', 'open_clip', 'mlflow', 'decord', 'av', 'submitit']))\n"
-        f"sys.path.insert(0, {str(ROOT)!r}); sys.argv = ['run_suite.py', *{command!r}]; import run_suite; run_suite.main()"
-    )
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys(["torch", "open_clip", "mlflow", "decord", "av", "submitit"]))
+sys.path.insert(0, {str(ROOT)!r})
+sys.argv = ["run_suite.py", *{command!r}]
+import run_suite
+run_suite.main()
+"""
     answer = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip()

@@ -1,0 +1,53 @@
+"""Asks the processes that have runs under way to save their state and end."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from results.store import run_folder
+from slurm.under_way import Holder, holder
+from suites.expand import Run
+
+PATIENCE = 60.0
+"""Seconds that a run has to end its step and write its state."""
+
+
+def cancel(wanted: Sequence[Run], runs: Path, launchers: bool) -> Iterator[str]:
+    """Stops those of ``wanted`` that run on this machine, and says of each what came of it.
+
+    ``launchers``: the command that started them is asked too, so that it starts no others.
+    """
+    asked: list[tuple[Run, Holder]] = []
+    for run in wanted:
+        at = holder(run_folder(runs, run.run_id))
+        if at and at.is_here:
+            targets = {at.pid, at.launcher} if launchers and at.launcher in _ancestors(at.pid) else {at.pid}
+            for pid in targets:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            asked.append((run, at))
+        elif at:
+            yield f"{run.run_id}: under way on {at.host}; call the same command there"
+    if not asked:
+        yield "nothing of this suite is under way on this machine"
+    deadline = time.monotonic() + PATIENCE
+    for run, at in asked:
+        while holder(run_folder(runs, run.run_id)) == at and time.monotonic() < deadline:
+            time.sleep(0.1)
+        ended = holder(run_folder(runs, run.run_id)) != at
+        yield f"{run.run_id}: {'stopped, its state is saved' if ended else f'process {at.pid} still ends its step'}"
+
+
+def _ancestors(pid: int) -> set[int]:
+    """Parents of ``pid``, their parents and so on: a number in a file may long be another process's."""
+    found: set[int] = set()
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+        found.add(pid)
+    return found

@@ -1,0 +1,107 @@
+"""One run in this process, under its lock: what every executor comes down to."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from results.record import Record
+from results.store import LOG, read_record, run_folder
+from slurm.signals import Request
+from slurm.under_way import PROGRESS, GivenUp, ProgressFile, held
+from suites.expand import Run
+
+Event = dict[str, Any]
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its state is on disk."""
+
+
+def run_here(
+    run: Run,
+    runs: Path,
+    show: Callable[[Event], None],
+    requested: Callable[[], Request | None],
+    launcher: int | None = None,
+) -> Record | None:
+    """Executes ``run`` and returns its record; none where not even that could be written (a full disk).
+
+    A run that another process has under way is waited for, and its record returned. A complete record stays; a failed
+    one is replaced. ``launcher``: the process that answers for the whole suite, if not this one. Raises Stopped.
+    """
+    from ablations.run import execute
+    from hbi.training import loop
+
+    folder = run_folder(runs, run.run_id)
+    seen = _outcome(folder)
+    with _held(folder, requested, launcher):
+        existing = read_record(folder)
+        if existing and (existing.outcome == "complete" or _outcome(folder) != seen):  # ended while this one waited
+            return existing
+        progress = ProgressFile(folder, run.spec.training.epochs)
+
+        def log(event: Event) -> None:
+            show(event)
+            with suppress(OSError):  # a full disk: the display has said it, and the log is no result
+                write_log(folder, event)
+                progress.event(event)
+
+        try:
+            record = execute(run.run_id, run.spec, folder, runs / "data", log, requested)
+        except loop.Stopped:
+            log({"event": "stopped"})
+            raise Stopped from None
+        except OSError as error:
+            log({"event": "failed", "kind": "disk", "message": f"the record cannot be written: {error}"})
+            return None
+        if record.outcome == "complete":
+            headline = ("t2v/R@1", "t2v/R@10", "v2t/R@1") if run.is_compared else tuple(record.metrics)
+            shown = {name: record.metrics[name] for name in headline}
+            log({"event": "complete", "metrics": shown})
+        (folder / PROGRESS).unlink(missing_ok=True)
+        return record
+
+
+@contextmanager
+def _held(folder: Path, requested: Callable[[], Request | None], launcher: int | None) -> Iterator[None]:
+    try:
+        with held(folder, lambda: requested() == "stop", launcher):
+            yield
+    except GivenUp:
+        raise Stopped from None
+
+
+def _outcome(folder: Path) -> tuple[str, str] | None:
+    record = read_record(folder)
+    return (record.outcome, record.finished) if record else None
+
+
+def line_of(event: Event) -> str | None:
+    """An event of a run as one line; none for what is too frequent to be printed."""
+    match event["event"]:
+        case "epoch":
+            recall = event["metrics"].get("t2v/R@1")
+            seen = "" if recall is None else f"  R@1 {recall:5.1f}"
+            return (
+                f"epoch {event['epoch']:>2}/{event['epochs']}  loss {event['losses']['total']:7.3f}{seen}"
+                f"  {event['seconds']:.1f} s"
+            )
+        case "resumed":
+            return f"goes on from its checkpoint, in epoch {event['epoch']}"
+        case "stopped":
+            return "stopped, its state is saved"
+        case "failed":
+            return f"failed ({event['kind']}): {event['message']}"
+        case "complete":
+            return "complete: " + "  ".join(f"{name} {value:.1f}" for name, value in event["metrics"].items())
+    return None
+
+
+def write_log(folder: Path, event: Event) -> None:
+    """Appends the event to the run's log, a failure with its traceback."""
+    if line := line_of(event):
+        stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        with (folder / LOG).open("a") as log:
+            log.write(f"{stamp}  {line}\n{event.get('trace', '')}")
