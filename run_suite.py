@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -189,11 +190,38 @@ def tables(
     from results.terminal import terminal
 
     loaded, wanted = _expand(suite, set_, only)
-    table = collect(loaded.name, [(run.label, run.run_id) for run in wanted if run.is_compared], _records(runs))
+    rows = [(run.label, run.run_id) for run in wanted if run.in_tables]
+    table = collect(loaded.name, rows, _records(runs), loaded.metrics)
     console = Console()
     typer.echo(terminal(table, styled=console.is_terminal, width=console.width if console.is_terminal else 120))
     for path in write_tables(table, runs / "tables"):
         typer.echo(f"wrote {path}")
+
+
+@app.command("evaluate")
+def evaluate_(
+    file: Annotated[Path, typer.Argument(help="Similarity of captions with videos: npy, or npz with more; see docs.")],
+    groups: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="The column of each caption's video (json, csv, npy); default: n for row n."),
+    ] = None,
+    ties: Annotated[str, typer.Option(help="expected, optimistic or pessimistic rank of what ties.")] = "expected",
+    post_processing: Annotated[str, typer.Option(help="none, dsl (dual softmax) or qb-norm (with a bank).")] = "none",
+    scale: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Factor on the scores inside the softmax of the post-processing."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Prints the metrics of a saved similarity matrix, for results that come from elsewhere."""
+    from results.evaluate import as_table, evaluate
+    from results.terminal import terminal
+
+    metrics = evaluate(file, groups, ties, post_processing, scale)
+    if json_:
+        _print_json({"file": str(file), "ties": ties, "post_processing": post_processing, "metrics": metrics})
+    else:
+        typer.echo(terminal(as_table(file, metrics, post_processing)), nl=False)
 
 
 @app.command()
@@ -279,7 +307,9 @@ def _run(
     records = _records(runs)
     own = [records[step.run.run_id] for step in steps if step.run.run_id in records]
     try:
-        mirror(own, loaded.name, runs, tracking_uri)
+        with display.live():
+            display.preparing("loading MLflow")
+            mirror(own, loaded.name, runs, tracking_uri, partial(display.counting, "mirroring record"))
     except MirrorError as error:
         typer.echo(f"{error}; the records are safe, the next `run` mirrors them", err=True)
     missing = len(steps) - sum(record.outcome == "complete" for record in own)
@@ -295,10 +325,11 @@ def _execute(
     pending: list[Run], runs: Path, display: Display, executor: Executor, jobs: int | None
 ) -> bool:
     """Checks all that the runs need, then runs them; False when a signal ended it before the last."""
-    from ablations.preflight import check
-
     with display.live():
-        check([run.spec for run in pending], runs / "data", display.checking)
+        display.preparing("loading torch and open_clip")
+        from ablations.preflight import check
+
+        check([run.spec for run in pending], runs / "data", display.counting)
         if executor is Executor.local:
             from slurm.local import default_jobs, run_local
 
@@ -342,11 +373,11 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """Runs the command line; what the user got wrong is one line a mistake, without a traceback."""
-    from hbi.errors import InputError
+    from hbi.errors import InputError, RunFailure
 
     try:
         app()
-    except InputError as error:
+    except (InputError, RunFailure) as error:  # the second: a run that a command builds upon has no usable result
         typer.echo(str(error), err=True)
         sys.exit(2)
 

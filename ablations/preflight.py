@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hbi.data
+from hbi.config import SystemConfig
 from hbi.data import Dataset, Progress
 from hbi.errors import InputError
 from suites.spec import RunSpec
@@ -14,6 +15,8 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress) -> None:
 
     ``progress(what, done, total)`` is called while videos are generated or read.
     """
+    from ablations.trained import given  # imports torch
+
     mistakes: list[str] = []
     datasets: dict[str, Dataset | None] = {}
     for spec in specs:
@@ -26,6 +29,8 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress) -> None:
                 mistakes.append(str(error))
         try:
             check_fit(spec, datasets[key])
+            if spec.checkpoint:
+                given(spec)
         except InputError as error:
             mistakes.append(str(error))
     if mistakes:
@@ -33,21 +38,26 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress) -> None:
 
 
 def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
-    """Raises InputError where the parts of ``spec`` do not fit each other, the data (none: unreadable) or this machine."""
+    """Raises InputError where parts of ``spec`` do not fit each other, the data (none: unreadable) or this machine."""
     import torch
 
     from hbi.models.encoder import check_weights, encoder_sizes
 
-    sizes = encoder_sizes(spec.model.encoder)
-    reach = sizes["text_cfg"].get("context_length", 77)
-    for option in ("max_words", "max_frames"):
-        if (asked := getattr(spec.data, option)) > reach:
-            raise InputError(f"data.{option} is {asked}, but encoder {spec.model.encoder} reaches {reach} positions")
-    if spec.model.pretrained:
-        check_weights(spec.model.pretrained, spec.model.encoder)
+    if isinstance(spec.model, SystemConfig):  # other runs come after one that is
+        sizes = encoder_sizes(spec.model.encoder)
+        reach = sizes["text_cfg"].get("context_length", 77)
+        for option in ("max_words", "max_frames"):
+            if (asked := getattr(spec.data, option)) > reach:
+                raise InputError(
+                    f"data.{option} is {asked}, but encoder {spec.model.encoder} reaches {reach} positions"
+                )
+        if spec.model.pretrained and not spec.checkpoint:
+            check_weights(spec.model.pretrained, spec.model.encoder)
+    elif spec.training.selection != "last":
+        raise InputError(f"training.selection: {spec.variant} has no metrics to select by; take last")
     if spec.runtime.device == "cuda" and not torch.cuda.is_available():
         raise InputError("runtime.device is cuda, but torch sees no GPU here; take auto or cpu")
-    if dataset is None:
+    if dataset is None or spec.checkpoint:
         return
     pairs = len(dataset.splits["train"].captions)
     if spec.training.batch_size > pairs:

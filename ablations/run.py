@@ -5,35 +5,33 @@ import time
 import traceback
 from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save as to_safetensors
 
-import hbi.data
 from ablations import memory
-from ablations.preflight import check_fit
+from ablations.game_methods import learned
 from ablations.provenance import provenance
-from hbi.data.batches import steps_per_epoch, text_batches, train_batches, video_batches
-from hbi.data.clips import Clips
-from hbi.data.tokens import tokenize
+from ablations.trained import WEIGHTS, given, untrained
+from ablations.work import Work, device_of
+from hbi.data.batches import steps_per_epoch
 from hbi.data.video import decoder_version
 from hbi.errors import InputError, RunFailure
-from hbi.files import write_atomically
-from hbi.metrics.retrieval import ranks, summarise
-from hbi.models import System, build
-from hbi.seeds import spread
-from hbi.training.evaluate import BLOCK, similarity_matrix
+from hbi.files import sha256, write_atomically
+from hbi.metrics.registry import plugin_values
+from hbi.metrics.retrieval import summarise
+from hbi.models.estimator_training import EstimatorTraining
 from hbi.training.loop import BEST, STATE, Event, Request, Stopped, Task, train
 from results.record import Epoch, Failure, Record
 from results.store import write_record
 from suites.spec import RunSpec
 
-WEIGHTS = "model.safetensors"
+SIMILARITY = "similarity.npz"
+"""Where it is kept: the matrix of the test split and the column of each caption's video."""
 
 
 def execute(
@@ -44,23 +42,29 @@ def execute(
     log: Callable[[Event], None],
     requested: Callable[[], Request | None] = lambda: None,
 ) -> Record:
-    """Runs ``spec`` in ``folder``, from its checkpoint if there is one, and leaves its record there.
+    """Runs ``spec`` in ``folder``, on from where an earlier call was stopped, and leaves its record there.
 
     A failure is a record too. Raises Stopped when asked to stop, with the state saved; OSError when not even the record
     can be written (a full disk).
     """
     started, clock = _now(), time.perf_counter()
     torch.set_num_threads(spec.runtime.threads)
-    device = _device(spec.runtime.device)
+    device = device_of(spec.runtime.device)
     memory.reset_peak(device)
     outcome: dict[str, Any]
     ranked: dict[str, NDArray[np.float64]] | None = None
     parameters = 0
     try:
-        work = _Work(spec, cache, device, log)
+        _check_files(spec)
+        work = Work(spec, given(spec) if spec.checkpoint else untrained(spec, folder.parent), cache, device, log)
         parameters = sum(weight.numel() for weight in work.model.parameters() if weight.requires_grad)
-        outcome, ranked = _train_and_evaluate(work, folder, log, requested)
-        write_atomically(folder / WEIGHTS, to_safetensors(work.model.state_dict()))
+        outcome = {} if spec.checkpoint else _train(work, folder, log, requested)
+        trained = time.perf_counter()
+        metrics, ranked = _evaluate(work, folder)
+        timings = {**outcome.get("timings", {}), "evaluation": time.perf_counter() - trained}
+        outcome |= {"outcome": "complete", "metrics": metrics, "timings": timings}
+        if "weights" in spec.keep:
+            work.model.save(folder / WEIGHTS)
     except (Stopped, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -92,45 +96,25 @@ def execute(
     return record
 
 
-class _Work:
-    """What a run needs: the model, and every split as tokens and clips."""
-
-    def __init__(self, spec: RunSpec, cache: Path, device: torch.device, log: Callable[[Event], None]) -> None:
-        self.spec, self.device = spec, device
-        dataset = hbi.data.load(spec.data, cache, partial(_reading, log))
-        check_fit(spec, dataset)
-        torch.manual_seed(spread(spec.seed, "training"))
-        self.model: System = build(spec.model, spec.seed).to(device)
-        if spec.training.activation_checkpointing:
-            self.model.recompute_activations()
-        self.splits = dataset.splits
-        self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
-        self.clips = {
-            name: Clips(split, spec.data, self.model.image_size, progress=partial(_reading, log))
-            for name, split in self.splits.items()
-        }
-
-    def scores(self, split: str) -> NDArray[np.float32]:
-        """Similarity [N,M] of a split's captions and videos."""
-        return similarity_matrix(
-            self.model,
-            text_batches(self.tokens[split], BLOCK),
-            video_batches(self.clips[split], BLOCK, workers=self.spec.runtime.workers),
-            self.device,
-            self.spec.training.precision,
-        )
-
-    def ranks(self, split: str) -> dict[str, NDArray[np.float64]]:
-        """Per query, both directions."""
-        scores, groups, ties = self.scores(split), self.splits[split].video_of, self.spec.evaluation.ties
-        return {"t2v": ranks(scores, "t2v", groups, ties), "v2t": ranks(scores, "v2t", groups, ties)}
+def _check_files(spec: RunSpec) -> None:
+    """Raises InputError where a file is no longer the one that the run's id stands for."""
+    for option, digest in spec.files.items():
+        path = attrgetter(option)(spec)
+        try:
+            same = sha256(Path(path)) == digest
+        except OSError:
+            same = False
+        if not same:
+            raise InputError(f"{option}: {path} is not the file it was when the suite was read; start it again")
 
 
-def _train_and_evaluate(
-    work: _Work, folder: Path, log: Callable[[Event], None], requested: Callable[[], Request | None]
-) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
-    spec, training = work.spec, work.spec.training
+def _train(
+    work: Work, folder: Path, log: Callable[[Event], None], requested: Callable[[], Request | None]
+) -> dict[str, Any]:
+    """Trains the model of ``work``; returns what a record says of that."""
+    training = work.spec.training
     watched = "test" if training.selection == "test" else "val"
+    validates = watched in work.splits and not isinstance(work.model, EstimatorTraining)
     clock = time.perf_counter()
     progress = train(
         Task(
@@ -139,35 +123,32 @@ def _train_and_evaluate(
             device=work.device,
             folder=folder,
             steps_per_epoch=steps_per_epoch(work.splits["train"], training.batch_size),
-            batches=lambda epoch, first: train_batches(
-                work.splits["train"],
-                work.clips["train"],
-                work.tokens["train"],
-                training.batch_size,
-                spec.seed,
-                epoch,
-                skip=first,
-                workers=spec.runtime.workers,
-            ),
-            validate=(lambda: _metrics(work.ranks(watched))) if watched in work.splits else None,
+            batches=work.training_batches,
+            validate=(lambda: _metrics(work.ranks(watched, work.scores(watched)))) if validates else None,
             log=log,
             requested=requested,
         )
     )
-    trained = time.perf_counter()
-    ranked = work.ranks("test")
     return {
-        "outcome": "complete",
-        "metrics": _metrics(ranked),
         "selection_split": None if training.selection == "last" else watched,
         "selected_epoch": progress.best_epoch or progress.epoch,
         "curve": tuple(Epoch(**point) for point in progress.curve),
         "timings": {
             "training": sum(point["seconds"] for point in progress.curve),
-            "training and validation, this process": trained - clock,
-            "evaluation": time.perf_counter() - trained,
+            "training and validation, this process": time.perf_counter() - clock,
         },
-    }, ranked
+    }
+
+
+def _evaluate(work: Work, folder: Path) -> tuple[dict[str, float], dict[str, NDArray[np.float64]] | None]:
+    """The metrics on the test split, and the ranks they follow from; none of a model that retrieves nothing."""
+    if isinstance(work.model, EstimatorTraining):
+        return learned(work.model, work.pairs("test")), None
+    scores, groups = work.scores("test"), np.asarray(work.splits["test"].video_of)
+    if "similarity" in work.spec.keep:
+        write_atomically(folder / SIMILARITY, lambda file: np.savez(file, similarity=scores, groups=groups))
+    ranked = work.ranks("test", scores)
+    return _metrics(ranked) | plugin_values(scores, groups), ranked
 
 
 def _metrics(ranked: dict[str, NDArray[np.float64]]) -> dict[str, float]:
@@ -186,16 +167,6 @@ def _failure(error: Exception) -> Failure:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Failure(kind="disk", message=f"{message}: make room, then call the same command again")
     return Failure(kind="bug", message=f"{type(error).__name__}: {message}")
-
-
-def _reading(log: Callable[[Event], None], what: str, done: int, total: int) -> None:
-    log({"event": "reading", "what": what, "done": done, "total": total})
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _now() -> str:

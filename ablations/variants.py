@@ -48,3 +48,19 @@ register(
     "the full method with the exact Shapley interaction as teacher",
     model={"system": "hbi", "teacher": {"index": "shapley"}},
 )
+register(
+    "hbi-sampled",
+    "the full method with a teacher by unbiased Monte Carlo (model.teacher.samples)",
+    model={"system": "hbi", "teacher": {"method": "sampled"}},
+)
+register(
+    "hbi-estimated",
+    "the full method with a learned estimator as teacher, as published; its training comes first",
+    model={"system": "hbi", "teacher": {"method": "estimated"}},
+)
+register(
+    "estimator",
+    "no system but the network that hbi-estimated needs, trained on the games of hbi-no-banzhaf",
+    model={"system": "estimator"},
+    training={"epochs": 10, "lr": 1e-2, "weight_decay": 0.0, "accumulation": 1, "selection": "last"},
+)

@@ -1,1 +1,1 @@
-"""Games, models, data, metrics and training of Hierarchical Banzhaf Interaction; knows nothing of suites or clusters."""
+"""Games, models, data, metrics and training of Hierarchical Banzhaf Interaction; knows no suite and no cluster."""

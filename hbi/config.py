@@ -33,7 +33,7 @@ class DataConfig(Config):
 
     loader: ClassVar[str]
 
-    name: str
+    name: str = Field(description="Which data set.")
     root: str | None = Field(None, description="Folder of the data set. Not part of a run's identity.")
     max_words: int = Field(24, ge=3, description="Tokens a caption keeps, start and end token included.")
     max_frames: int = Field(12, ge=1, description="Frames a video keeps.")
@@ -48,7 +48,7 @@ class ShapesConfig(DataConfig):
 
     loader: ClassVar[str] = "hbi.data.shapes:load"
 
-    name: Literal["shapes"] = "shapes"
+    name: Literal["shapes"] = Field("shapes", description="Which data set.")
     frame_rate: float = Field(2.0, gt=0, description="Frames a second sampled before the uniform choice of max_frames.")
     train: int = Field(400, ge=1, description="Training videos.")
     val: int = Field(100, ge=1, description="Validation videos.")
@@ -62,8 +62,8 @@ class MSRVTTConfig(DataConfig):
 
     loader: ClassVar[str] = "hbi.data.msrvtt:load"
 
-    name: Literal["msrvtt"] = "msrvtt"
-    root: str | None = "data/MSR-VTT"
+    name: Literal["msrvtt"] = Field("msrvtt", description="Which data set.")
+    root: str | None = Field("data/MSR-VTT", description="Folder with anns/ and videos/. Not part of a run's identity.")
     train_split: Literal["9k", "7k"] = Field("9k", description="Which training list is read.")
     hold_out_validation: bool = Field(
         False, description="Take the videos of MSRVTT_val.full.csv out of training, as a validation split."
@@ -86,27 +86,73 @@ def datasets() -> dict[str, type[DataConfig]]:
 # ---- systems --------------------------------------------------------------------------------------------------------
 
 
-class SystemConfig(Config):
-    """What every system shares: the encoder of words and frames."""
+class ModelConfig(Config):
+    """What a run trains."""
+
+    system: str
+
+    @property
+    def needs(self) -> str | None:
+        """Variant whose trained model this one starts from: its run comes first. None: it needs no other."""
+        return None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Paths of the files that options name, by option. Their content is part of a run's identity."""
+        return {}
+
+
+class SystemConfig(ModelConfig):
+    """What every retrieval system shares: the encoder of words and frames."""
 
     builder: ClassVar[str]
 
-    system: str
     encoder: str = Field("tiny", description="An open_clip model name, or one of ours (hbi/models/encoders/*.json).")
     pretrained: str | None = Field(
         None, description="Weights of the encoder: an open_clip tag or a file; none trains it from scratch."
     )
+
+    @property
+    def files(self) -> dict[str, str]:
+        named = {"encoder": self.encoder} if self.encoder.endswith(".json") else {}
+        return named | ({"pretrained": self.pretrained} if self.pretrained and is_file(self.pretrained) else {})
+
+
+def is_file(pretrained: str) -> bool:
+    """Whether these weights are a file's: open_clip's tags hold neither dots nor slashes."""
+    return "/" in pretrained or "." in pretrained
 
 
 class TeacherConfig(Config):
     """The teacher of the Banzhaf loss: an interaction index of the word-frame game, no gradient through it."""
 
     index: Literal["banzhaf", "shapley"] = Field("banzhaf", description="Interaction index.")
-    method: Literal["exact"] = Field("exact", description="How it is computed.")
+    method: Literal["exact", "sampled", "estimated"] = Field(
+        "exact", description="How it is computed: exactly, by unbiased Monte Carlo, or by a learned network."
+    )
+    samples: int = Field(100, ge=2, description="Coalitions drawn a game and step; for the method sampled.")
+    estimator: str = Field(
+        "estimator",
+        description="For the method estimated: the variant whose run trains the network, or a .safetensors file of it.",
+    )
     scale: float = Field(
         1000.0, gt=0, description="Factor on the interactions before their softmax (cosines give about 1e-3)."
     )
-    weight: float = Field(1.0, gt=0, description="Weight of the Banzhaf loss at each level.")
+    weight: float = Field(0.1, gt=0, description="Weight of the Banzhaf loss at each level.")
+
+    @property
+    def needs(self) -> str | None:
+        """Variant that trains the estimator; none where there is none to train."""
+        return self.estimator if self.method == "estimated" and not self._from_file else None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """As ModelConfig.files."""
+        return {"estimator": self.estimator} if self.method == "estimated" and self._from_file else {}
+
+    @property
+    def _from_file(self) -> bool:
+        return self.estimator.endswith(".safetensors")
 
 
 class HBIConfig(SystemConfig):
@@ -129,8 +175,17 @@ class HBIConfig(SystemConfig):
     )
     student_width: int = Field(64, ge=1, description="Channels of the student network.")
     distillation_weight: float = Field(
-        1.0, ge=0, description="Weight of the self-distillation from the entity level; 0: none."
+        0.1, ge=0, description="Weight of the self-distillation from the entity level; 0: none."
     )
+
+    @property
+    def needs(self) -> str | None:
+        return self.teacher.needs if self.teacher else None
+
+    @property
+    def files(self) -> dict[str, str]:
+        theirs = self.teacher.files if self.teacher else {}
+        return super().files | {f"teacher.{option}": path for option, path in theirs.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> "HBIConfig":
@@ -146,7 +201,31 @@ class HBIConfig(SystemConfig):
         return self
 
 
-SYSTEMS: dict[str, type[SystemConfig]] = {"hbi": HBIConfig}
+class EstimatorConfig(ModelConfig):
+    """The learned estimator of an interaction, trained on the games of words and frames of another run's model."""
+
+    system: Literal["estimator"] = "estimator"
+    source: str = Field("hbi-no-banzhaf", description="Variant whose trained model gives the games.")
+    width: int = Field(64, ge=1, description="Channels of the network.")
+    index: Literal["banzhaf", "shapley"] = Field("banzhaf", description="Interaction index that it learns.")
+    labels: Literal["exact", "sample", "released"] = Field(
+        "exact", description="Method that gives its labels; released: the published sampler."
+    )
+    samples: int = Field(100, ge=2, description="Coalitions drawn a label; for the labels sample and released.")
+    scale: float = Field(1000.0, gt=0, description="Factor on the labels; the squared error is in this unit.")
+
+    @property
+    def needs(self) -> str | None:
+        return self.source
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "EstimatorConfig":
+        if self.labels == "released" and self.index != "banzhaf":
+            raise ValueError("labels: the released sampler is that of the Banzhaf index")
+        return self
+
+
+SYSTEMS: dict[str, type[ModelConfig]] = {"hbi": HBIConfig, "estimator": EstimatorConfig}
 
 
 # ---- training, evaluation, runtime ----------------------------------------------------------------------------------
@@ -155,7 +234,7 @@ SYSTEMS: dict[str, type[SystemConfig]] = {"hbi": HBIConfig}
 class TrainingConfig(Config):
     """The recipe of training. Defaults are those published for MSR-VTT."""
 
-    epochs: int = Field(5, ge=1)
+    epochs: int = Field(5, ge=1, description="Passes over the training pairs.")
     batch_size: int = Field(128, ge=2, description="Pairs a step; each is contrasted with all others of the step.")
     accumulation: int = Field(
         1, ge=1, description="Parts a step's batch is encoded in; the loss is still that of the whole batch."
@@ -163,7 +242,9 @@ class TrainingConfig(Config):
     lr: float = Field(1e-4, gt=0, description="Peak learning rate of everything but the encoder.")
     coef_lr: float = Field(1e-3, gt=0, description="The encoder's learning rate is lr times this.")
     weight_decay: float = Field(0.2, ge=0, description="AdamW's; not on norms, biases and the logit scale.")
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.98)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.98), description="AdamW's decay rates of the two moments."
+    )
     warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps with a rising rate; a cosine follows.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     max_logit_scale: float = Field(100.0, gt=0, description="Clamp of exp(logit scale).")
@@ -188,7 +269,9 @@ class EvaluationConfig(Config):
 class RuntimeConfig(Config):
     """Where and with what a run computes."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto takes a GPU where there is one; its id does not say which."
+    )
     threads: int = Field(2, ge=1, description="CPU threads of torch; they change the rounding, so they are in the id.")
     workers: int = Field(0, ge=0, description="Processes that decode video; they do not change the result.")
 
@@ -216,7 +299,7 @@ AnyData = SerializeAsAny[
     Annotated[DataConfig, BeforeValidator(lambda value: _member(datasets(), "name", "data set", value))]
 ]
 AnySystem = SerializeAsAny[
-    Annotated[SystemConfig, BeforeValidator(lambda value: _member(SYSTEMS, "system", "system", value))]
+    Annotated[ModelConfig, BeforeValidator(lambda value: _member(SYSTEMS, "system", "system", value))]
 ]
 
 

@@ -1,15 +1,31 @@
 """Files that are whole or absent: written under a temporary name, flushed to the disk, then renamed."""
 
+import hashlib
 import io
 import os
 import secrets
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-
 WRITING = ".*.part"
 """Pattern of the names of files that are being written, or were when their writer was killed."""
+
+
+def sha256(path: Path) -> str:
+    """Of the file's content; read once a process, and again when size or time of change are others."""
+    stat = path.stat()
+    return _sha256(path.absolute(), stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, size: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], object]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from results.metrics import RETRIEVAL
+from hbi.metrics.registry import COLUMNS
 from results.record import Record
 
 
@@ -53,16 +53,20 @@ def collect(
     name: str,
     wanted: Sequence[tuple[str, str]],
     records: Mapping[str, Record],
-    columns: Sequence[str] = RETRIEVAL,
+    columns: Sequence[str] = COLUMNS,
 ) -> Table:
     """The table of the ``wanted`` runs: pairs of row label and run id, rows in the order of first mention."""
     runs: dict[str, list[str]] = {}
     for label, run_id in dict.fromkeys(wanted):  # a run wanted twice in a row is still one value
         runs.setdefault(label, []).append(run_id)
-    return Table(name, tuple(columns), tuple(_row(label, runs[label], records, columns) for label in runs))
+    devices = {_device(records[run_id]) for _, run_id in wanted if run_id in records and records[run_id].metrics}
+    rows = (_row(label, runs[label], records, columns, len(devices) > 1) for label in runs)
+    return Table(name, tuple(columns), tuple(rows))
 
 
-def _row(label: str, run_ids: Sequence[str], records: Mapping[str, Record], columns: Sequence[str]) -> Row:
+def _row(
+    label: str, run_ids: Sequence[str], records: Mapping[str, Record], columns: Sequence[str], name_devices: bool
+) -> Row:
     found = [records[run_id] for run_id in run_ids if run_id in records]
     complete = [record for record in found if record.outcome == "complete"]
     cells = tuple(
@@ -76,7 +80,13 @@ def _row(label: str, run_ids: Sequence[str], records: Mapping[str, Record], colu
     marks = [f"{of.format(count)} failed ({_printable(kind)})" for kind, count in sorted(failures.items())]
     if any(record.selection_split == "test" for record in complete):
         marks.append("epoch chosen on the test split")
+    if name_devices and complete:  # other devices round otherwise, and an id of device "auto" does not tell them apart
+        marks.append(f"on {', '.join(sorted(set(map(_device, complete))))}")
     return Row(label, cells, tuple(marks))
+
+
+def _device(record: Record) -> str:
+    return _printable(record.provenance.gpu or "CPU")
 
 
 def _printable(text: str) -> str:

@@ -1,11 +1,11 @@
-"""What there is to choose from: variants, suites, data sets, encoders, metrics."""
+"""What there is to choose from, with what plug-ins bring: variants, suites, data sets, encoders, metrics."""
 
 import inspect
 from collections.abc import Callable
 from pathlib import Path
 
-from hbi.config import DATASETS
 from ablations.registry import did_you_mean
+from hbi.config import datasets
 from hbi.errors import InputError
 
 
@@ -33,7 +33,7 @@ def _suites() -> list[tuple[str, str]]:
 
 
 def _datasets() -> list[tuple[str, str]]:
-    return [(name, (inspect.getdoc(config) or "").splitlines()[0]) for name, config in DATASETS.items()]
+    return [(name, (inspect.getdoc(config) or "").splitlines()[0]) for name, config in datasets().items()]
 
 
 def _encoders() -> list[tuple[str, str]]:
@@ -49,10 +49,9 @@ def _encoders() -> list[tuple[str, str]]:
 
 
 def _metrics() -> list[tuple[str, str]]:
-    from results.metrics import RETRIEVAL, metric
+    from hbi.metrics.registry import known_metrics
 
-    better = {True: "higher is better", False: "lower is better", None: ""}
-    return [(name, better[metric(name).higher_is_better]) for name in RETRIEVAL]
+    return [(name, f"{'higher' if higher else 'lower'} is better") for name, higher in known_metrics().items()]
 
 
 LISTINGS: dict[str, Callable[[], list[tuple[str, str]]]] = {

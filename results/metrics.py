@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from hbi.metrics.registry import known_metrics
+
 GROUPS = {"t2v": "text → video", "v2t": "video → text"}
 
-# By the part of the name that says what is measured: "R" of "t2v/R@1", "accuracy" of "accuracy/what".
-_HIGHER_IS_BETTER = {"R": True, "MdR": False, "MnR": False, "accuracy": True}
-
-RETRIEVAL = tuple(f"{group}/{measure}" for group in GROUPS for measure in ("R@1", "R@5", "R@10", "MdR", "MnR"))
+# Where no registered metric is called so: by what is measured, "accuracy" of "accuracy/what".
+_HIGHER_IS_BETTER = {"accuracy": True}
 
 
 @dataclass(frozen=True)
@@ -29,5 +29,5 @@ def metric(name: str) -> Metric:
     """The metric that records keep under ``name``, such as "t2v/R@1"."""
     group, _, rest = name.partition("/")
     heading = rest if group in GROUPS else name
-    measure = heading.partition("/")[0].partition("@")[0]
-    return Metric(name, group if group in GROUPS else "", heading, _HIGHER_IS_BETTER.get(measure))
+    higher = known_metrics().get(name, _HIGHER_IS_BETTER.get(name.partition("/")[0]))
+    return Metric(name, group if group in GROUPS else "", heading, higher)

@@ -31,21 +31,22 @@ def _block(layout: Layout, columns: Sequence[int], styled: bool) -> list[str]:
     """Title, heading, rule and rows of some of the columns; before styling, all lines are equally wide."""
     label = _aligned("variant", [("", line.label + line.symbols, 0) for line in layout.lines], False, left=True)
     seeds = _aligned("seeds", [(*_cut(line.seeds), 0) for line in layout.lines], False)
-    widths: dict[int, int] = {}
-    body: list[list[str]] = [label, seeds]
+    body: dict[int, list[str]] = {}
     for column in columns:
         metric = layout.metrics[column]
         entries = [line.entries[column] for line in layout.lines]
         parts = [(e.mean, (f" ±{e.deviation}" if e.deviation else "") + e.symbol, e.place) for e in entries]
-        body.append(_aligned(f"{metric.heading} {metric.arrow}".rstrip(), parts, styled))
-        widths[column] = len(body[-1][0])
-    lines = [_GAP.join(cells) for cells in zip(*body, strict=True)]
+        body[column] = _aligned(f"{metric.heading} {metric.arrow}".rstrip(), parts, styled)
     title = " " * (len(label[0]) + len(_GAP) + len(seeds[0]))
     for group, members in layout.groups:
-        shown = [widths[column] for column in members if column in widths]
+        shown = [column for column in members if column in body]
         if shown:
-            space = sum(shown) + len(_GAP) * (len(shown) - 1)
-            title += _GAP + (f" {group} ".center(space, "─") if group else " " * space)
+            name = f" {group} " if group else ""
+            space = sum(len(body[column][0]) for column in shown) + len(_GAP) * (len(shown) - 1)
+            if len(name) > space:  # few columns under a long name
+                body[shown[0]] = [" " * (len(name) - space) + cell for cell in body[shown[0]]]
+            title += _GAP + name.center(max(space, len(name)), "─" if name else " ")
+    lines = [_GAP.join(cells) for cells in zip(label, seeds, *body.values(), strict=True)]
     return [title, lines[0], "─" * len(title), *lines[1:]]
 
 

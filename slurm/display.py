@@ -43,13 +43,17 @@ class Display:
         with self.progress:
             yield
 
-    def checking(self, what: str, done: int, total: int) -> None:
-        """Shows what is read, or made, before the first run starts."""
+    def preparing(self, what: str) -> None:
+        """Shows what goes on that cannot be counted."""
+        self.progress.update(self.whole, description=what, completed=None, left="", visible=True)
+
+    def counting(self, what: str, done: int, total: int) -> None:
+        """Shows what is done one by one before the first run starts, or after the last: "checking video" 3 of 700."""
         now = time.monotonic()
         if done <= 1:
             self.begun = now
         left = _duration((now - self.begun) * (total - done) / max(done, 1))
-        self._show(self.whole, f"{what} video {done} of {total}", done / total, left)
+        self._show(self.whole, f"{what} {done} of {total}", done / total, left)
         if done == total:
             self.begun = now
 
@@ -66,7 +70,7 @@ class Display:
         """One event of a run under way."""
         match event["event"]:
             case "reading":
-                self._move(run, f"{event['what']} video {event['done']} of {event['total']}")
+                self._move(run, f"{event['what']} {event['done']} of {event['total']}")
             case "step":
                 self.shares[run.run_id] = event["step"] / event["steps"]
                 self._move(run, f"epoch {event['epoch']}  loss {event['loss']:.3f}{self.recalls[run.run_id]}")

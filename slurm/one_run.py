@@ -57,7 +57,7 @@ def run_here(
             log({"event": "failed", "kind": "disk", "message": f"the record cannot be written: {error}"})
             return None
         if record.outcome == "complete":
-            headline = ("t2v/R@1", "t2v/R@10", "v2t/R@1") if run.is_compared else tuple(record.metrics)
+            headline = ("t2v/R@1", "t2v/R@10", "v2t/R@1") if run.in_tables else tuple(record.metrics)
             shown = {name: record.metrics[name] for name in headline}
             log({"event": "complete", "metrics": shown})
         (folder / PROGRESS).unlink(missing_ok=True)

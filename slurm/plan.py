@@ -11,12 +11,16 @@ from results.store import run_folder
 from slurm.under_way import holder, progress
 from suites.expand import Run
 from suites.identity import resolved
+from suites.spec import RunSpec
 
 State = Literal["complete", "failed", "running", "waiting"]
 NOT_REPEATED = ("nan", "bug")
 """Kinds of failure that the same code would only repeat: `run` leaves them, `retry` does them again."""
 ANY = "*"
 """In place of a variant: all of them."""
+
+Kind = tuple[str, str, bool]
+"""Variant, data set, and whether it is trained."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,14 @@ class Step:
 
 def plan(wanted: Sequence[Run], records: Mapping[str, Record], runs: Path) -> list[Step]:
     """One step for each wanted run, in order."""
-    per_epoch: dict[tuple[str, str], list[float]] = {}
-    siblings: dict[tuple[str, str, int], Record] = {}
+    per_epoch: dict[Kind, list[float]] = {}
+    siblings: dict[tuple[Kind, int], Record] = {}
     for record in records.values():
-        spec = record.spec
-        siblings[spec.variant, spec.data.name, spec.seed] = record
+        siblings[_kind(record.spec), record.spec.seed] = record
         if record.outcome == "complete":
-            for variant in (spec.variant, ANY):
-                durations = per_epoch.setdefault((variant, spec.data.name), [])
-                durations.append(record.timings.get("total", 0.0) / spec.training.epochs)
+            for kind in (_kind(record.spec), _kind(record.spec, ANY)):
+                seconds = record.timings.get("total", 0.0)
+                per_epoch.setdefault(kind, []).append(seconds / _epochs(record.spec))
     pace = {like: statistics.median(durations) for like, durations in per_epoch.items()}
     steps = [_step(run, records.get(run.run_id), siblings, pace, runs) for run in wanted]
     complete = {step.run.run_id for step in steps if step.state == "complete"}
@@ -67,15 +70,15 @@ def _behind(step: Step, complete: set[str]) -> Step:
 def _step(
     run: Run,
     record: Record | None,
-    siblings: Mapping[tuple[str, str, int], Record],
-    pace: Mapping[tuple[str, str], float],
+    siblings: Mapping[tuple[Kind, int], Record],
+    pace: Mapping[Kind, float],
     runs: Path,
 ) -> Step:
     if record and record.outcome == "complete":
-        return Step(run, "complete", f"recorded {record.finished}", seconds=record.timings.get("total"))
-    spec = run.spec
-    epoch = pace.get((spec.variant, spec.data.name)) or pace.get((ANY, spec.data.name))
-    seconds = epoch * spec.training.epochs if epoch else None
+        why = f"recorded {record.finished} on {record.provenance.gpu or 'CPU'}"
+        return Step(run, "complete", why, seconds=record.timings.get("total"))
+    epoch = pace.get(_kind(run.spec)) or pace.get(_kind(run.spec, ANY))
+    seconds = epoch * _epochs(run.spec) if epoch else None
     folder = run_folder(runs, run.run_id)
     if at := holder(folder):
         now = progress(folder)
@@ -86,8 +89,17 @@ def _step(
         return Step(run, "failed", why, record.failure.kind, seconds)
     if now := progress(folder):
         return Step(run, "waiting", f"interrupted in epoch {now.epoch} of {now.epochs}", seconds=seconds)
-    sibling = siblings.get((spec.variant, spec.data.name, spec.seed))
+    sibling = siblings.get((_kind(run.spec), run.spec.seed))
     return Step(run, "waiting", _difference(run, sibling) if sibling else "no record yet", seconds=seconds)
+
+
+def _kind(spec: RunSpec, variant: str | None = None) -> Kind:
+    """What runs have in common that take alike; an evaluation of given weights is none of a training."""
+    return variant or spec.variant, spec.data.name, spec.checkpoint is None
+
+
+def _epochs(spec: RunSpec) -> int:
+    return spec.training.epochs if spec.checkpoint is None else 1
 
 
 def _difference(run: Run, record: Record) -> str:

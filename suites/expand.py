@@ -1,14 +1,17 @@
 """Suite → runs: every variant at every point of the grid that concerns it, with every seed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from hbi.config import Config
+from ablations import registry
+from hbi.config import Config, ModelConfig, SystemConfig
 from hbi.errors import InputError
+from suites.given import NoFile, checkpoint_of, digests, options_of, seeds_of
 from suites.grid import Point, count, excluded, points, short_names, suffix
 from suites.identity import run_id
-from suites.places import Mistake, report
-from suites.resolve import Settings, fixed_settings, open_options, reminder, sections_at
+from suites.places import Mistake, Path, Place, report
+from suites.resolve import Settings, fixed_settings, reminder, sections_at
 from suites.schema import Suite, VariantEntry
 from suites.spec import RunSpec
 
@@ -22,6 +25,28 @@ class Run:
     label: str
     run_id: str
     spec: RunSpec
+    needed: "Run | None" = None
+    """The run whose trained model this one starts from."""
+
+    @property
+    def in_tables(self) -> bool:
+        """Whether it is a row of the tables; a run that only prepares another is none."""
+        return isinstance(self.spec.model, SystemConfig)
+
+
+def in_order(runs: Sequence[Run]) -> list[Run]:
+    """``runs``, each behind the run it needs; what is needed and not among them is added."""
+    asked = {run.run_id: run for run in reversed(runs)}
+    ordered: dict[tuple[str, str], Run] = {}
+
+    def add(run: Run) -> None:
+        if run.needed:
+            add(asked.get(run.needed.run_id, run.needed))
+        ordered.setdefault((run.label, run.run_id), run)
+
+    for run in runs:
+        add(run)
+    return list(ordered.values())
 
 
 def expand(suite: Suite, only: str | None = None) -> list[Run]:
@@ -33,7 +58,7 @@ def expand(suite: Suite, only: str | None = None) -> list[Run]:
     if asked > MAX_RUNS:
         raise report([Mistake(suite._document.place(()), f"{asked} runs are asked for; the most is {MAX_RUNS}")])
     runs: dict[tuple[str, str], Run] = {}
-    rows: dict[str, dict[str, Config]] = {}
+    rows: dict[str, object] = {}
     applied: set[str] = set()
     mistakes: list[Mistake] = []
     for index, entry in enumerate(suite.variants):
@@ -47,26 +72,98 @@ def expand(suite: Suite, only: str | None = None) -> list[Run]:
             except ValueError as error:
                 mistakes.append(Mistake(place, f"{label}: {error}{reminder(entry)}"))
                 continue
-            if rows.setdefault(label, sections) != sections:
+            row = sections, checkpoint_of(suite, entry)
+            if rows.setdefault(label, row) != row:
                 mistakes.append(
                     Mistake(place, f"{label}: other settings have this label already; give this one a label")
                 )
-            for seed in entry.seeds or suite.seeds:
-                spec = RunSpec.model_validate({"variant": entry.name, "seed": seed, **sections})
-                if not (suite.exclude and excluded(suite, spec.model_dump(mode="json"))):
-                    run = Run(label, run_id(spec), spec)
+            for seed in seeds_of(suite, entry):
+                try:
+                    run = _run(suite, entry, label, seed, sections, point)
+                except NoFile as error:
+                    mistakes.append(Mistake(_place_of(suite, index, error.option), str(error)))
+                    break
+                except (ValueError, InputError) as error:
+                    mistakes.append(Mistake(place, f"{label}: {error}"))
+                    break
+                if not (suite.exclude and excluded(suite, run.spec.model_dump(mode="json"))):
                     runs.setdefault((label, run.run_id), run)
     mistakes += _without_effect(suite, applied)
     if not runs and not mistakes:
         mistakes.append(Mistake(suite._document.place(("exclude",)), "every run is excluded"))
     if mistakes:
         raise report(mistakes)
-    return _chosen(list(runs.values()), only)
+    found = list(runs.values())
+    return _chosen(found if "weights" in suite.keep else _with_needed_weights(found), only)
+
+
+def _run(
+    suite: Suite,
+    entry: VariantEntry,
+    label: str,
+    seed: int,
+    sections: Mapping[str, Config],
+    point: Point,
+    waiting: tuple[str, ...] = (),
+) -> Run:
+    """The run with these settings, and the one it needs: on the same data with the same seed, everything else as the
+    suite says it for that variant. Raises ValueError or InputError where that cannot be."""
+    model = sections["model"]
+    assert isinstance(model, ModelConfig)
+    checkpoint = checkpoint_of(suite, entry)
+    if checkpoint:
+        seed = seeds_of(suite, entry)[0]
+    if checkpoint and not isinstance(model, SystemConfig):
+        raise ValueError(f"checkpoint: {model.system} is no retrieval system; there is nothing to evaluate")
+    needed = None
+    if model.needs and not checkpoint:
+        if model.needs in waiting:
+            raise ValueError(f"{' needs '.join([*waiting, model.needs])}: one of them has to come first")
+        entries = [other for other in suite.variants if model.needs in (other.label, other.name)]
+        other = entries[0] if entries else VariantEntry(name=registry.get(model.needs).name)
+        fixed = fixed_settings(other)
+        cut = {option: point[option] for option in options_of(suite, other, fixed) if option in point}
+        theirs = {**sections_at(suite, fixed, cut, {}), "data": sections["data"]}
+        needed = _run(suite, other, model.needs, seed, theirs, point, (*waiting, model.needs))
+    own = {
+        "variant": entry.name,
+        "seed": seed,
+        "after": needed.run_id if needed else None,
+        "checkpoint": checkpoint,
+        "files": digests(model, checkpoint),
+        "keep": suite.keep,
+    }
+    spec = RunSpec.model_validate({**own, **sections})
+    return Run(label, run_id(spec), spec, needed)
+
+
+def _with_needed_weights(runs: list[Run]) -> list[Run]:
+    """``runs``, where those that others need keep their weights whatever the suite says."""
+    needed: set[str] = set()
+
+    def kept(run: Run) -> Run:
+        before = kept(run.needed) if run.needed else None
+        if run.run_id in needed:
+            run = replace(run, spec=run.spec.model_copy(update={"keep": (*run.spec.keep, "weights")}))
+        return replace(run, needed=before) if before else run
+
+    for run in runs:
+        while run.needed:
+            run = run.needed
+            needed.add(run.run_id)
+    return [kept(run) for run in runs]
+
+
+def _place_of(suite: Suite, index: int, option: str) -> Place:
+    """Where the variant entry ``index``, or else the suite, sets ``option``."""
+    path: Path = tuple(option.split("."))
+    own = ("variants", index, *path)
+    return suite._document.place(own if own in suite._document.places else path)
 
 
 def _points(suite: Suite, entry: VariantEntry, fixed: Settings) -> dict[str, Point]:
     """The grid's points by label, each cut down to the options that this variant leaves open."""
-    names, options = short_names(suite), open_options(suite, fixed)
+    names, options = short_names(suite), options_of(suite, entry, fixed)
     cut = ({option: point[option] for option in options} for point in points(suite))
     return {(entry.label or entry.name) + suffix(point, names): point for point in cut}
 

@@ -3,7 +3,13 @@
 The hash is taken over everything that the result depends on, resolved to its last default, as canonical JSON (keys
 sorted, numbers as their field's type). Left out is what cannot change the result: where the data lie (data.root), how
 many processes decode them (runtime.workers), and what the run is called (its variant; a label is not in a
-specification at all). Left in is what can, if only by rounding: threads, precision, device, video reader.
+specification at all), and what of it is kept. Left in is what can, if only by rounding: threads, precision, device,
+video reader. A run that comes after another holds that one's hash, so that it is another run when the other is. A file
+of weights or sizes stands there by its content, wherever it lies. Where weights are given instead of trained, the
+recipe of training is left out, but for the precision that evaluation shares.
+
+The device "auto" is hashed as that word: an id must be the same on the machine that plans (a login node without GPU)
+and on the one that computes. It asks for a result from either; a record names the device that gave it.
 
 So equal hashes mean the same computation. The name in front is for people, and part of the id: a computation asked
 for under two variants has two ids with one hash, because a record says which variant it was run as, and because an
@@ -15,11 +21,19 @@ changes the hashes by itself; tests/golden/run_ids.json makes sure that nobody c
 
 import hashlib
 import json
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from suites.spec import RunSpec
 
-_NO_INFLUENCE: dict[str, bool | set[str]] = {"variant": True, "data": {"root"}, "runtime": {"workers"}}
+_NO_INFLUENCE: dict[str, bool | set[str]] = {
+    "variant": True,
+    "files": True,
+    "keep": True,
+    "data": {"root"},
+    "runtime": {"workers"},
+}
 
 
 def run_id(spec: RunSpec) -> str:
@@ -35,4 +49,13 @@ def computation(spec: RunSpec) -> str:
 
 def resolved(spec: RunSpec) -> dict[str, Any]:
     """What the hash is taken over, as plain data."""
-    return spec.model_dump(mode="json", exclude=_NO_INFLUENCE)
+    plain = spec.model_dump(mode="json", exclude=_NO_INFLUENCE)
+    if spec.after:
+        plain["after"] = spec.after.rpartition(".")[2]
+    for option, digest in spec.files.items():
+        *groups, name = option.split(".")
+        reduce(getitem, groups, plain)[name] = f"sha256:{digest}"
+    if spec.checkpoint:
+        plain["training"] = {"precision": spec.training.precision}
+        plain["model"].pop("pretrained", None)  # replaced by the checkpoint
+    return plain

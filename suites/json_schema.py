@@ -6,6 +6,7 @@ from pydantic.json_schema import models_json_schema
 
 from ablations import registry
 from hbi.config import Config
+from hbi.metrics.registry import known_metrics
 from suites.schema import Suite
 from suites.sections import SECTIONS, addresses, members, partial
 
@@ -54,5 +55,6 @@ def json_schema() -> Schema:
     for sweep in ("grid", "zip"):
         suite["properties"][sweep]["propertyNames"] = {"enum": list(addresses())}
     suite["properties"]["exclude"]["items"]["propertyNames"] = {"enum": ["variant", "seed", *addresses()]}
+    suite["properties"]["metrics"]["items"] = {"enum": list(known_metrics())}
     suite["required"] = ["variants"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **suite, "$defs": definitions}

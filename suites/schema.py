@@ -5,9 +5,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
 
 from ablations import registry
+from ablations.registry import did_you_mean
 from hbi.config import Config
 from hbi.errors import InputError
+from hbi.metrics.registry import COLUMNS, known_metrics
 from suites.places import Document
+from suites.spec import Kept
 
 Section = dict[str, Any]
 
@@ -23,6 +26,13 @@ def _registered(name: str) -> str:
         return registry.get(name).name
     except InputError as error:
         raise ValueError(str(error)) from None
+
+
+def _known_metric(name: str) -> str:
+    known = known_metrics()
+    if name not in known:
+        raise ValueError(f"unknown metric {name!r}; {did_you_mean(name, known)}")
+    return name
 
 
 def _counted(value: Any) -> Any:
@@ -51,6 +61,9 @@ class _Sections(Config):
     training: Section = Field({}, description="Options of the training.")
     evaluation: Section = Field({}, description="Options of the evaluation.")
     runtime: Section = Field({}, description="Where and with what a run computes.")
+    checkpoint: str | None = Field(
+        None, description="File of weights that are evaluated as they are, without training (safetensors, state dict)."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -81,6 +94,15 @@ class Suite(_Sections):
     zip: dict[str, Values] = Field({}, description="Dotted option: list of values; lists advance together.")
     exclude: list[dict[str, Any]] = Field(
         [], description="Runs left out: those in which all of an item's dotted options (or variant, seed) match."
+    )
+
+    metrics: Annotated[tuple[Annotated[str, AfterValidator(_known_metric)], ...], Field(min_length=1)] = Field(
+        COLUMNS, description="Columns of the tables, in order (`run_suite.py list metrics`)."
+    )
+    keep: tuple[Kept, ...] = Field(
+        ("weights",),
+        description="What stays of a complete run beside its record, ranks and log: weights (model.safetensors), "
+        "similarity (similarity.npz, which `evaluate` reads).",
     )
 
     _document: Document = PrivateAttr(default_factory=Document)

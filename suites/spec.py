@@ -1,10 +1,12 @@
-"""RunSpec: everything one run's result depends on, resolved; nothing is left to a default of the machine."""
+"""RunSpec: everything one run's result depends on, resolved; only the device "auto" is left to the machine."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from hbi.config import AnyData, AnySystem, Config, EvaluationConfig, RuntimeConfig, TrainingConfig
+
+Kept = Literal["weights", "similarity"]
 
 
 class RunSpec(Config):
@@ -13,6 +15,10 @@ class RunSpec(Config):
     version: Literal[1] = 1
     variant: str
     seed: int = Field(0, ge=0)
+    after: str | None = Field(None, description="Id of the run whose trained model this one starts from.")
+    checkpoint: str | None = Field(None, description="File of weights that are evaluated; none: they are trained.")
+    files: dict[str, str] = Field({}, description="sha256 of the file that an option names, by dotted option.")
+    keep: tuple[Kept, ...] = Field(("weights",), description="What stays beside the record when it is complete.")
     data: AnyData
     model: AnySystem
     training: TrainingConfig = TrainingConfig()

@@ -43,7 +43,7 @@ def check_videos(dataset: Dataset, config: DataConfig, cache: Path, progress: Pr
             if state:
                 good[str(path)] = state
             if progress:
-                progress("checking", done, len(states))
+                progress("checking video", done, len(states))
     finally:  # also when interrupted: thousands of videos take minutes
         if (found := {**known, **good}) != known:
             write_atomically(memory, json.dumps(found))

@@ -75,7 +75,7 @@ class Clips:
         for index in range(len(self)):
             frames[index], mask[index] = self._decode(index)
             if progress:
-                progress("decoding", index + 1, len(self))
+                progress("decoding video", index + 1, len(self))
         return torch.from_numpy(frames), torch.from_numpy(mask)
 
 

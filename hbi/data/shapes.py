@@ -76,7 +76,7 @@ def _write(root: Path, config: ShapesConfig, progress: Progress | None) -> None:
         for id, scene in zip(ids[split], found, strict=True):
             encode(draw(scene, config.size), root / "videos" / f"{id}.mp4")
             if progress:
-                progress("generating", len(sentences) + 1, first)
+                progress("generating video", len(sentences) + 1, first)
             sentences.append({"video_id": id, "caption": caption(scene)})
             for question, answer in questions(scene):
                 kind = question.split()[0]

@@ -6,9 +6,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hbi.metrics.registry import RECALL_AT
+
 Direction = Literal["t2v", "v2t"]
 Ties = Literal["expected", "optimistic", "pessimistic"]
-RECALL_AT = (1, 5, 10, 50)
 
 
 def retrieval_metrics(

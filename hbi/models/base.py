@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
+from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from hbi.data.batches import Batch
+from hbi.files import write_atomically
 from hbi.seeds import spread
 
 
@@ -49,6 +52,8 @@ class System(nn.Module):
     """Side of the square frames that ``encode_video`` takes, pixels."""
     context_length: int
     """Most words of a caption, and most frames of a video, that the positions reach."""
+    step: int = 0
+    """Steps of training done so far. Randomness in a loss follows from it, so that a resumed training draws alike."""
     encoder_prefix: ClassVar[str] = "encoder.clip."
     """Parameters of the (pretrained) encoder begin so; they learn at lr · coef_lr."""
 
@@ -78,6 +83,10 @@ class System(nn.Module):
         text = self.encode_text(batch.token_ids, batch.text_mask)
         video = self.encode_video(batch.frames, batch.video_mask)
         return self.losses_of(text, video, batch.video_index)
+
+    def save(self, path: Path) -> None:
+        """Writes what was trained to ``path`` (safetensors), whole or not at all."""
+        write_atomically(path, to_safetensors(self.state_dict()))
 
     def recompute_activations(self) -> None:
         """Trades time for memory: the encoder's activations are computed again in the backward pass."""

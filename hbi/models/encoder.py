@@ -10,7 +10,9 @@ import torch
 from open_clip.model import CLIP
 from torch import Tensor, nn
 
+from hbi.config import is_file
 from hbi.errors import InputError
+from hbi.weights import fit, read_weights
 
 OURS = Path(__file__).parent / "encoders"
 
@@ -78,7 +80,7 @@ class ClipEncoder(nn.Module):
     def load(self, pretrained: str, name: str) -> None:
         """Takes the weights of ``pretrained``: a file (safetensors, or a plain state dict) or an open_clip tag."""
         check_weights(pretrained, name)
-        if _is_file(pretrained):
+        if is_file(pretrained):
             state = read_weights(Path(pretrained))
             for key in (
                 "input_resolution",
@@ -94,7 +96,7 @@ class ClipEncoder(nn.Module):
 
 def check_weights(pretrained: str, encoder: str) -> None:
     """Raises InputError when ``pretrained`` is neither a file here nor a tag that open_clip has for ``encoder``."""
-    if _is_file(pretrained):
+    if is_file(pretrained):
         if not Path(pretrained).is_file():
             raise InputError(f"model.pretrained: no such file: {pretrained}")
         return
@@ -104,49 +106,7 @@ def check_weights(pretrained: str, encoder: str) -> None:
         raise InputError(f"model.pretrained: {pretrained!r} is no tag of encoder {encoder!r}; {known}")
 
 
-def _is_file(pretrained: str) -> bool:
-    """Tags hold neither dots nor slashes."""
-    return "/" in pretrained or "." in pretrained
-
-
 def attention_bias(visible: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
     """visible [N,query,key] bool → additive mask [N·heads,query,key], 0 or −∞, as nn.MultiheadAttention wants it."""
     bias = torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, -torch.inf)
     return bias.repeat_interleave(heads, dim=0)
-
-
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """A state dict from ``file`` without running any code of it; raises InputError when that is not possible."""
-    if not file.is_file():
-        raise InputError(f"{file}: no such file of weights")
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state: Any = load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise whatever the damage provokes
-        raise InputError(
-            f"{file}: not readable as plain weights ({(str(error) or type(error).__name__).splitlines()[0][:120]})"
-        ) from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{file}: holds no state dict (a mapping from names to tensors)")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
-
-
-def fit(module: nn.Module, state: dict[str, Tensor], file: Path) -> None:
-    """Loads ``state`` into ``module``; raises InputError that lists what is missing, unexpected or of another shape."""
-    own = module.state_dict()
-    wrong = [f"missing {key}" for key in own if key not in state]
-    wrong += [f"unexpected {key}" for key in state if key not in own]
-    wrong += [
-        f"{key} is {list(state[key].shape)}, not {list(own[key].shape)}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise InputError(f"{file}: does not fit the model: {'; '.join(wrong[:5])}{more}")
-    module.load_state_dict(state)

@@ -1,6 +1,7 @@
 """Hierarchical Banzhaf Interaction: retrieval by words and frames, trained at up to three levels (arXiv 2303.14369)."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +9,16 @@ from torch.nn import functional as F
 
 from hbi.config import LEVELS, HBIConfig, Level
 from hbi.data.preprocess import normalise
-from hbi.models.banzhaf_loss import InteractionStudent, interaction_divergence, teacher_logits
+from hbi.games import TokenGame
+from hbi.games.estimator import BanzhafEstimator, load_estimator
+from hbi.models.banzhaf_loss import interaction_divergence, teacher_logits
 from hbi.models.base import Encoded, System, initialised
 from hbi.models.contrastive import contrastive, distillation
 from hbi.models.encoder import ClipEncoder, encoder_sizes
 from hbi.models.similarity import masked_softmax, token_scores, token_similarity
 from hbi.models.temporal import TemporalTransformer
 from hbi.models.token_merge import TokenMerge
+from hbi.seeds import spread
 
 
 class HBI(System):
@@ -22,7 +26,7 @@ class HBI(System):
 
     def __init__(self, config: HBIConfig, seed: int = 0) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.seed = config, seed
         with initialised(seed, "encoder"):
             self.encoder = ClipEncoder(encoder_sizes(config.encoder))
         self.image_size, self.context_length = self.encoder.image_size, self.encoder.context_length
@@ -46,7 +50,11 @@ class HBI(System):
                 self.word_scores[level], self.frame_scores[level] = token_scores(width), token_scores(width)
             if config.teacher:
                 with initialised(seed, f"student/{level}"):
-                    self.student[level] = InteractionStudent(config.student_width)
+                    self.student[level] = BanzhafEstimator(config.student_width)
+        teacher = config.teacher
+        self._estimator: list[BanzhafEstimator] = []  # in a list it is no part of this model, nor of its weights
+        if teacher and teacher.method == "estimated" and not teacher.needs:
+            self._estimator.append(load_estimator(Path(teacher.estimator), teacher.index))
 
     @property
     def logit_scale(self) -> nn.Parameter:
@@ -115,20 +123,29 @@ class HBI(System):
             losses |= distilled
         return {"total": total, **losses}
 
+    def game(self, level: Level, text: Encoded, video: Encoded) -> TokenGame:
+        """The games of B matching pairs, encoded; without gradient."""
+        return TokenGame(
+            self._cosines(level, text, video).detach().float(),
+            text[f"{level}/scores"].detach().float(),
+            video[f"{level}/scores"].detach().float(),
+            text[f"{level}/mask"],
+            video[f"{level}/mask"],
+        )
+
+    def _cosines(self, level: Level, text: Encoded, video: Encoded) -> Tensor:
+        """[B,T,V], of the matching pairs."""
+        return text[f"{level}/tokens"] @ video[f"{level}/tokens"].mT
+
     def _banzhaf_loss(self, level: Level, text: Encoded, video: Encoded) -> Tensor:
         assert self.config.teacher is not None
-        word_mask, frame_mask = text[f"{level}/mask"], video[f"{level}/mask"]
-        cosines = text[f"{level}/tokens"] @ video[f"{level}/tokens"].mT  # [B,T,V] of the matching pairs
-        student = self.student[level](cosines, word_mask[:, :, None] & frame_mask[:, None, :])
-        teacher = teacher_logits(
-            self.config.teacher,
-            cosines,
-            text[f"{level}/scores"],
-            video[f"{level}/scores"],
-            word_mask,
-            frame_mask,
-        )
-        return interaction_divergence(student, teacher, word_mask, frame_mask)
+        game, cosines = self.game(level, text, video), self._cosines(level, text, video)
+        student = self.student[level](cosines, game.cells)
+        estimator = self._estimator[0].to(cosines.device) if self._estimator else None
+        seed = spread(self.seed, "coalitions", level, self.step)
+        generator = torch.Generator(cosines.device).manual_seed(seed)
+        teacher = teacher_logits(self.config.teacher, game, estimator, generator)
+        return interaction_divergence(student, teacher, text[f"{level}/mask"], video[f"{level}/mask"])
 
 
 def _sum(terms: Mapping[str, Tensor]) -> Tensor:

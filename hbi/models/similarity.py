@@ -1,11 +1,11 @@
-"""Weighted token-wise interaction (DRL, arXiv 2203.07111): the similarity of every level, and the worth of the games."""
+"""Weighted token-wise interaction (DRL, arXiv 2203.07111): the similarity of a level, and the worth of its games."""
 
 import torch
 from torch import Tensor, nn
 
 
 def token_scores(width: int) -> nn.Sequential:
-    """The network that scores each token [.., D] → [.., 1]; a softmax over a caption's or video's tokens gives weights."""
+    """Scores each token [.., D] → [.., 1]; their softmax over a caption's or a video's tokens gives its weights."""
     return nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, 1))
 
 

@@ -48,7 +48,7 @@ def save(
 def load(
     path: Path, model: torch.nn.Module, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler
 ) -> Progress | None:
-    """Restores what ``save`` wrote; none when there is no file, or one that cannot be read (the run then starts anew)."""
+    """Restores what ``save`` wrote; none when there is no file, or a damaged one (set aside; the run starts anew)."""
     if not path.is_file():
         return None
     try:

@@ -79,6 +79,7 @@ def _epoch(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: 
         started = time.perf_counter()
         done = progress.epoch * task.steps_per_epoch + progress.step
         set_learning_rate(adam, done, steps, config.warmup)
+        model.step = done
         adam.zero_grad(set_to_none=True)
         losses = backward(model, batch.to(task.device), config.accumulation, config.precision, scaler)
         terms = {name: float(value) for name, value in losses.items()}

@@ -16,28 +16,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from hbi.games import TokenGame, interaction, pairwise_interaction, value
+from hbi.games.estimator import BanzhafEstimator, estimated_interaction
 from hbi.games.quadrature import trapezoid_rule
 
 B, T, V = 128, 24, 12
 PUBLISHED_SAMPLER = 345.8  # seconds for B games with 1000 samples on 2 threads: golden/hbi/timing.json
-
-
-class Estimator(nn.Module):
-    """The published network: a convolution, attention over all T·V cells (not scaled), a convolution."""
-
-    def __init__(self, width: int = 64) -> None:
-        super().__init__()
-        self.enter, self.leave = nn.Conv2d(1, width, 3, padding=1), nn.Conv2d(width, 1, 3, padding=1)
-        self.Q, self.K, self.V = (nn.Parameter(torch.randn(width, width) / width) for _ in "QKV")
-
-    def forward(self, a: Tensor) -> Tensor:
-        x = self.enter(a[:, None]).relu()
-        cells = x.flatten(2).mT
-        cells = cells + (cells @ self.Q @ (cells @ self.K).mT).softmax(-1) @ (cells @ self.V)
-        return self.leave(cells.mT.unflatten(-1, a.shape[1:])).squeeze(1)
 
 
 def a_game(B: int = B, T: int = T, V: int = V) -> TokenGame:
@@ -47,9 +32,9 @@ def a_game(B: int = B, T: int = T, V: int = V) -> TokenGame:
 
 
 def contestants() -> dict[str, Callable[[], Any]]:
-    game, estimator = a_game(), Estimator()
+    game, estimator = a_game(), BanzhafEstimator()
     return {
-        "estimator network": lambda: estimator(game.similarity),
+        "estimator network": lambda: estimated_interaction(estimator, game),
         "new game": lambda: a_game_like(game),
         "exact banzhaf": lambda: interaction(game),
         "exact shapley": lambda: interaction(game, "shapley"),
@@ -151,7 +136,7 @@ def test_growth() -> None:
 
 def growth() -> list[tuple[int, float, float]]:
     rows = []
-    for size in (4, 8, 16, 32, 64, 128):
+    for size in (4, 8, 16, 32, 64, 128, 256, 512):
         game = a_game(16, size, size)
         nodes = trapezoid_rule(game.text.spread, torch.finfo(torch.float32).eps)[2]
         cells = torch.tensor(float(size * size))
@@ -167,6 +152,8 @@ def plot(path: str) -> None:
     scale = seconds[-1] / operations[-1]
     pyplot.loglog(sizes, seconds, "o-", label="exact Banzhaf, B = 16")
     pyplot.loglog(sizes, [scale * n for n in operations], "--", label="(T²+V²)·nodes + TV(T+V) + TV·log TV")
+    pyplot.xticks(sizes, map(str, sizes))
+    pyplot.minorticks_off()
     pyplot.xlabel("words = frames")
     pyplot.ylabel("seconds")
     pyplot.legend()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from results.collect import Cell, collect
-from results.metrics import RETRIEVAL, metric
+from results.metrics import metric
 from results.record import Record
 from results.tables import FORMATS, render
 
@@ -86,6 +86,22 @@ def test_marks(make_record: MakeRecord, make_failure: MakeRecord) -> None:
     assert table.rows[2].cells[0].values == ()
 
 
+def test_rows_from_different_devices_say_so(make_record: MakeRecord) -> None:
+    """The id of a run on device "auto" does not tell."""
+    on_cpu, again, other = make_record(), make_record(seed=1), make_record("no-hbi")
+    provenance = other.provenance.model_copy(update={"gpu": "a GPU"})
+    on_gpu = other.model_copy(update={"provenance": provenance})
+    mixed = again.model_copy(update={"provenance": provenance})
+    wanted = [(record.spec.variant, record.run_id) for record in (on_cpu, again, other)]
+
+    def marks(*records: Record) -> list[tuple[str, ...]]:
+        return [row.marks for row in collect("t", wanted, {record.run_id: record for record in records}).rows]
+
+    assert marks(on_cpu, again, other) == [(), ()]
+    assert marks(on_cpu, again, on_gpu) == [("on CPU",), ("on a GPU",)]
+    assert marks(on_cpu, mixed, on_gpu) == [("on CPU, a GPU",), ("on a GPU",)]
+
+
 def test_a_run_wanted_twice_counts_once(make_record: MakeRecord) -> None:
     record = make_record()
     wanted = [("hbi", record.run_id), ("hbi", record.run_id), ("same run, other row", record.run_id)]
@@ -111,4 +127,3 @@ def test_a_record_without_a_metric_leaves_that_cell_incomplete(make_record: Make
 def test_metrics(name: str, group: str, heading: str, higher_is_better: bool | None) -> None:
     found = metric(name)
     assert (found.group, found.heading, found.higher_is_better) == (group, heading, higher_is_better)
-    assert len(RETRIEVAL) == 10

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,14 +187,39 @@ def processes(runs: Path, count: int, *arguments: str) -> list[subprocess.Popen[
     return [subprocess.Popen(command, **pipes) for _ in range(count)]
 
 
-def test_several_at_once_on_a_cold_store_lose_and_double_nothing(cold_runs: Path, make_record: MakeRecord) -> None:
-    """And say nothing: migrations and telemetry stay off the terminal."""
-    store(cold_runs, *(make_record(seed=seed) for seed in range(6)))
-    outputs = [process.communicate(timeout=DEADLINE) for process in processes(cold_runs, 4)]
-    assert sorted(out for out, _ in outputs) == ["0\n", "0\n", "0\n", "6\n"]
-    assert [err for _, err in outputs] == [""] * 4
-    ids = [run.data.tags["run_id"] for run in found(local(cold_runs), "suite")]
-    assert len(ids) == len(set(ids)) == 6
+AT_ONCE = """
+import os
+import sys
+from pathlib import Path
+import mlflow, sqlalchemy  # once, for all that are forked from here
+from results.mlflow_mirror import mirror
+from results.store import read_all
+runs, count = Path(sys.argv[1]), int(sys.argv[2])
+records = list(read_all(runs)[0].values())
+gate, opener = os.pipe()
+for number in range(count):
+    if not os.fork():
+        os.close(opener)
+        os.read(gate, 1)  # returns when the parent lets all go
+        changed = mirror([records[number], records[(number + 1) % count]], "suite", runs)
+        os.write(1, f"{changed}\\n".encode())
+        os._exit(0)
+os.close(opener)
+failed = [number for number in range(count) if os.wait()[1]]
+sys.exit(f"{len(failed)} failed" if failed else None)
+"""
+
+
+def test_sixteen_at_once_on_a_cold_store_lose_and_double_nothing(cold_runs: Path, make_record: MakeRecord) -> None:
+    """Each mirrors two records and shares both with others. They say nothing: migrations stay off the terminal."""
+    store(cold_runs, *(make_record(seed=seed) for seed in range(16)))
+    command = [sys.executable, "-c", AT_ONCE, str(cold_runs), "16"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=3 * DEADLINE)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sum(map(int, result.stdout.split())) == 16
+    mirrored = everything(local(cold_runs), "suite")
+    assert len({dict(run[5])["run_id"] for run in mirrored}) == len(mirrored) == 16
+    assert all(run[1] == "FINISHED" and run[6] == mirrored[0][6] and len(run[7]) == 3 for run in mirrored)
 
 
 def test_a_killed_mirror_is_completed(runs: Path, make_record: MakeRecord) -> None:
@@ -225,13 +251,15 @@ def test_a_store_killed_while_it_was_made_is_made_again(cold_runs: Path, delay: 
     assert [run.info.status for run in found(local(cold_runs), "suite")] == ["FINISHED"]
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path / "server"
-    folder.mkdir()
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A real server, which keeps what it has in ``folder``; its process group may be killed inside."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += [
         "--backend-store-uri",
@@ -239,25 +267,78 @@ def server(tmp_path: Path) -> Iterator[str]:
         "--artifacts-destination",
         str(folder / "files"),
     ]
-    log = (folder / "log").open("w")
+    log = (folder / "log").open("a")
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     # A session of its own: the server starts workers, which must end with it.
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
     try:
-        url, until = f"http://127.0.0.1:{port}", time.monotonic() + DEADLINE
+        until = time.monotonic() + DEADLINE
         while True:
             try:
-                urllib.request.urlopen(f"{url}/health", timeout=2).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
                 break
             except (urllib.error.URLError, OSError):
                 if time.monotonic() > until or process.poll() is not None:
                     pytest.fail(f"the server did not start: {(folder / 'log').read_text()[-2000:]}")
                 time.sleep(0.2)
-        yield url
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=DEADLINE)
+        end(process)
         log.close()
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait(timeout=DEADLINE)
+
+
+@pytest.fixture
+def server_folder(tmp_path: Path, empty_store: Path) -> Path:
+    """With a store that is there already."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    shutil.copy(empty_store, folder / "server.db")
+    return folder
+
+
+def test_a_server_that_goes_away_delays_and_loses_nothing(
+    cold_runs: Path, server_folder: Path, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed in the middle of a mirror, stays away for one, and comes back."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    records = store(cold_runs, *(make_record(seed=seed) for seed in range(4)))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+
+    with serving(server_folder, port) as process:
+
+        def killed_at_the_second(done: int, total: int) -> None:
+            if done == 2:
+                end(process)
+
+        with pytest.raises(MirrorError, match="cannot be reached"):
+            mirror(records, "suite", cold_runs, url, killed_at_the_second)
+    with pytest.raises(MirrorError, match="cannot be reached; the records are kept, mirror again later"):
+        mirror(records, "suite", cold_runs, url)
+
+    with serving(server_folder, port):
+        assert mirror(records, "suite", cold_runs, url) >= 2
+        assert mirror(records, "suite", cold_runs, url) == 0
+        mirrored = found(url, "suite")
+        curves = [history(client_of(url), run, "loss/total") for run in mirrored]
+        files = [{file.path for file in client_of(url).list_artifacts(run.info.run_id)} for run in mirrored]
+    assert len({run.data.tags["run_id"] for run in mirrored}) == len(mirrored) == 4
+    assert [run.info.status for run in mirrored] == ["FINISHED"] * 4
+    assert curves == [[(4, 3.0), (8, 1.5), (12, 1.0)]] * 4
+    assert files == [{"record.json", "ranks.npz", "log.txt"}] * 4
+
+
+@pytest.fixture
+def server(server_folder: Path) -> Iterator[str]:
+    port = free_port()
+    with serving(server_folder, port):
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_server_takes_several_at_once(

@@ -79,6 +79,13 @@ def test_terminal_is_aligned_and_fits(example: Table) -> None:
     assert len({line.rindex(".") for line in wide if line.startswith(("no-hbi", "entity-only"))}) == 1
 
 
+def test_a_group_name_longer_than_its_columns_widens_them() -> None:
+    table = Table("t", ("t2v/R@1", "v2t/R@50", "novel"), (Row("hbi", (Cell((1.0,), 1),) * 3),))
+    title, heading, rule, row = terminal(table).splitlines()[2:]
+    assert len(title) <= len(heading) == len(rule) == len(row)
+    assert title.index("text → video") < heading.index("R@1") < title.index("video → text") < heading.index("R@50")
+
+
 def test_styles_change_nothing_but_the_style(example: Table) -> None:
     styled = terminal(example, styled=True)
     assert "\x1b[1m44.2\x1b[0m ±0.9" in styled

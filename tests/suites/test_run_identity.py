@@ -24,6 +24,8 @@ NAMES = [
     "hbi-no-distillation",
     "hbi-no-banzhaf",
     "hbi-shapley",
+    "hbi-sampled",
+    "estimator",
 ]
 
 

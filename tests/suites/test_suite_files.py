@@ -41,6 +41,8 @@ def test_quickstart():
         ("hbi", 1),
         ("hbi-no-banzhaf", 0),
         ("hbi-shapley", 0),
+        ("hbi-sampled", 0),
+        ("hbi-estimated", 0),
     ]
     spec = found[0].spec
     assert (spec.model.encoder, spec.model.temporal_layers, spec.training.epochs) == ("tiny", 2, 12)

@@ -2,8 +2,6 @@
 
 import json
 import re
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +9,8 @@ import torch
 
 from hbi.config import HBIConfig
 from hbi.models import build
+from tests.golden_weights import GOLDEN, drawn
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "hbi" / "dev"
 pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="../shared/golden/hbi is not here")
 
 LEVEL = {"": "entity", "0": "action", "1": "event"}
@@ -46,13 +44,11 @@ def our_name(key: str) -> str | None:
 
 def recipe_weights(manifest: dict) -> dict[str, torch.Tensor]:
     """The weights of every published key, from the recipe in the manifest."""
-    weights = {}
-    for name, tensor in manifest["tensors"].items():
-        if tensor["kind"] in ("normal", "constant"):
-            random = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()) ^ manifest["seed"]))
-            noise = random.standard_normal(size=tensor["shape"]) if tensor["kind"] == "normal" else 0.0
-            weights[name] = torch.tensor(np.float32(tensor["mean"] + tensor["scale"] * noise))
-    return weights
+    return {
+        name: drawn(name, tensor)
+        for name, tensor in manifest["tensors"].items()
+        if tensor["kind"] in ("normal", "constant")
+    }
 
 
 @pytest.fixture(scope="module")

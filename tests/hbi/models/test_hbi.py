@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from hbi.config import HBIConfig, TeacherConfig
 from hbi.errors import InputError
+from hbi.games.estimator import BanzhafEstimator
 from hbi.models import build
-from hbi.models.banzhaf_loss import InteractionStudent, interaction_divergence
+from hbi.models.banzhaf_loss import interaction_divergence
 from hbi.models.contrastive import contrastive, distillation
 from hbi.models.encoder import encoder_sizes
 from hbi.models.token_merge import TokenMerge, cluster
@@ -96,7 +97,7 @@ def test_divergence_ignores_padded_cells_and_vanishes_at_the_teacher():
 
 
 def test_student_is_blind_to_padding():
-    student = InteractionStudent(8)
+    student = BanzhafEstimator(8)
     cosines = torch.rand(1, 6, 5)
     cells = torch.zeros(1, 6, 5, dtype=torch.bool)
     cells[:, :4, :3] = True

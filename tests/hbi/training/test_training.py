@@ -22,7 +22,7 @@ def model_of(**options):
 
 
 def task_of(folder, request=lambda step: None, metrics=None, spoil=None, **training):
-    """A training of 2 epochs of 3 steps on random pairs; ``request(step)`` is what the outside wants after that step."""
+    """2 epochs of 3 steps on random pairs; ``request(step)`` is what the outside wants after that step."""
     steps, epochs = [], []
     model = model_of()
 

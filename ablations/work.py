@@ -1,0 +1,82 @@
+"""The model and the data of one run, ready to be used."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import hbi.data
+from ablations.preflight import check_fit
+from hbi.data.batches import Batch, text_batches, train_batches, video_batches
+from hbi.data.clips import Clips
+from hbi.data.tokens import tokenize
+from hbi.metrics.retrieval import ranks
+from hbi.models import System
+from hbi.seeds import spread
+from hbi.training.evaluate import BLOCK, similarity_matrix
+from hbi.training.loop import Event
+from suites.spec import RunSpec
+
+
+class Work:
+    """What a run needs: the model, and every split as tokens and clips."""
+
+    def __init__(
+        self, spec: RunSpec, model: System, cache: Path, device: torch.device, log: Callable[[Event], None]
+    ) -> None:
+        self.spec, self.device = spec, device
+        dataset = hbi.data.load(spec.data, cache, partial(_reading, log))
+        check_fit(spec, dataset)
+        torch.manual_seed(spread(spec.seed, "training"))
+        self.model = model.to(device)
+        if spec.training.activation_checkpointing:
+            self.model.recompute_activations()
+        self.splits = {"test": dataset.splits["test"]} if spec.checkpoint else dataset.splits
+        self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
+        self.clips = {
+            name: Clips(split, spec.data, self.model.image_size, progress=partial(_reading, log))
+            for name, split in self.splits.items()
+        }
+
+    def scores(self, split: str) -> NDArray[np.float32]:
+        """Similarity [N,M] of a split's captions and videos."""
+        return similarity_matrix(
+            self.model,
+            text_batches(self.tokens[split], BLOCK),
+            video_batches(self.clips[split], BLOCK, workers=self.spec.runtime.workers),
+            self.device,
+            self.spec.training.precision,
+        )
+
+    def ranks(self, split: str, scores: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+        """Per query, both directions, by the ``scores`` of the split."""
+        groups, ties = self.splits[split].video_of, self.spec.evaluation.ties
+        return {"t2v": ranks(scores, "t2v", groups, ties), "v2t": ranks(scores, "v2t", groups, ties)}
+
+    def training_batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """The batches of an epoch, from number ``first`` on."""
+        return self._pairs("train", self.spec.training.batch_size, epoch, first)
+
+    def pairs(self, split: str) -> Batch:
+        """Matching pairs of ``split``, drawn from the seed: BLOCK of them, or all where there are fewer."""
+        return next(self._pairs(split, min(BLOCK, len(self.splits[split].captions)), epoch=0, skip=0)).to(self.device)
+
+    def _pairs(self, split: str, batch_size: int, epoch: int, skip: int) -> Iterator[Batch]:
+        workers = self.spec.runtime.workers
+        return train_batches(
+            self.splits[split], self.clips[split], self.tokens[split], batch_size, self.spec.seed, epoch, skip, workers
+        )
+
+
+def _reading(log: Callable[[Event], None], what: str, done: int, total: int) -> None:
+    log({"event": "reading", "what": what, "done": done, "total": total})
+
+
+def device_of(name: str) -> torch.device:
+    """``runtime.device`` as torch has it here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,0 +1,54 @@
+"""What a suite gives ready-made: weights that are evaluated instead of trained, and other files of the model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hbi.config import ModelConfig
+from hbi.files import sha256
+from suites.resolve import Settings, open_options
+from suites.schema import Suite, VariantEntry
+
+
+class NoFile(ValueError):
+    """A file that an option names cannot be read."""
+
+    def __init__(self, option: str, reason: str) -> None:
+        super().__init__(f"{option}: {reason}")
+        self.option = option
+
+
+def checkpoint_of(suite: Suite, entry: VariantEntry) -> str | None:
+    """The file of weights that is evaluated for this entry; none: they are trained."""
+    return entry.checkpoint or suite.checkpoint
+
+
+def seeds_of(suite: Suite, entry: VariantEntry) -> Sequence[int]:
+    """Given weights are evaluated once: nothing is random in it, and equal numbers would look like no spread."""
+    seeds = entry.seeds or suite.seeds
+    return seeds[:1] if checkpoint_of(suite, entry) else seeds
+
+
+def options_of(suite: Suite, entry: VariantEntry, fixed: Settings) -> list[str]:
+    """The swept options that concern this entry: those of the training do not where weights are given."""
+    options = open_options(suite, fixed)
+    if not checkpoint_of(suite, entry):
+        return options
+    return [option for option in options if option == "training.precision" or not option.startswith("training.")]
+
+
+def digests(model: ModelConfig, checkpoint: str | None) -> dict[str, str]:
+    """sha256 of every file that the model is made of, by option. Raises NoFile."""
+    files = {f"model.{option}": path for option, path in model.files.items()}
+    if checkpoint:
+        files.pop("model.pretrained", None)  # its weights are replaced
+        files["checkpoint"] = checkpoint
+    return {option: _digest(option, Path(path)) for option, path in files.items()}
+
+
+def _digest(option: str, file: Path) -> str:
+    if not file.is_file():
+        raise NoFile(option, f"no such file: {file}")
+    try:
+        return sha256(file)
+    except OSError as error:
+        raise NoFile(option, f"{file}: {error.strerror}") from error
