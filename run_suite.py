@@ -321,9 +321,7 @@ def _run(
         raise typer.Exit(1)
 
 
-def _execute(
-    pending: list[Run], runs: Path, display: Display, executor: Executor, jobs: int | None
-) -> bool:
+def _execute(pending: list[Run], runs: Path, display: Display, executor: Executor, jobs: int | None) -> bool:
     """Checks all that the runs need, then runs them; False when a signal ended it before the last."""
     with display.live():
         display.preparing("loading torch and open_clip")

@@ -77,7 +77,7 @@ def test_the_variant_it_adds_can_be_registered(monkeypatch):
     registry.names()
     monkeypatch.setattr(registry, "_variants", dict(registry._variants))
     (example,) = blocks("python")
-    exec(example, {"register": registry.register})  # noqa: S102  (our own README)
+    exec(example, {"register": registry.register})
     assert registry.get("hbi-small-student").summary
 
 

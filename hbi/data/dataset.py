@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Progress = Callable[[str, int, int], None]
-"""Called with (what, done, total) as a long piece of work goes on: "generating video", "checking video" or "decoding video"."""
+"""Called with (what, done, total) as long work goes on: "generating video", "checking video", "decoding video"."""
 
 
 @dataclass(frozen=True)

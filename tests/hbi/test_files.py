@@ -1,6 +1,5 @@
 """Files are whole or absent, and a refusal of the disk is an OSError whoever was writing."""
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -15,7 +14,7 @@ def test_replaces_a_file_in_one_go_and_leaves_nothing_beside_it(tmp_path):
     write_atomically(path, "one")
     write_atomically(path, lambda file: file.write(b"two"))
     assert path.read_bytes() == b"two"
-    assert os.listdir(path.parent) == ["file"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):
@@ -29,7 +28,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="in the middle"):
         write_atomically(path, fails)
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("content", ["b'x' * 10_000", "lambda file: torch.save(torch.zeros(10_000), file)"])
@@ -46,4 +45,4 @@ def test_a_full_disk_is_an_oserror_also_from_within_torch(tmp_path, content):
     """
     answer = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
     assert answer.stdout.startswith("refused"), answer.stderr
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())

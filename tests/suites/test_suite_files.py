@@ -46,7 +46,7 @@ def test_quickstart():
     ]
     spec = found[0].spec
     assert (spec.model.encoder, spec.model.temporal_layers, spec.training.epochs) == ("tiny", 2, 12)
-    assert (spec.training.batch_size, spec.training.lr, spec.training.coef_lr) == (50, 1e-3, 1)
+    assert (spec.training.batch_size, spec.training.lr, spec.training.coef_lr) == (25, 1e-3, 1)
 
 
 def test_suites_share_their_runs_with_the_quickstart():
