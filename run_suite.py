@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
 from functools import partial
@@ -60,12 +61,16 @@ RunsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs lea
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="variants, suites, datasets, encoders or metrics")],
+    json_: JsonOption = False,
 ) -> None:
     """Prints what there is, each with its meaning in a line."""
-    from results.listing import listing
+    from results.listing import aligned, listing
 
-    for line in listing(what):
-        typer.echo(line)
+    found = listing(what)
+    if json_:
+        _print_json(dict(found))
+    else:
+        typer.echo(aligned(found))
 
 
 @app.command()
@@ -89,32 +94,27 @@ def plan(
     typer.echo(f"{len(todo)} of {len(steps)} runs to do{estimate}{unknown}")
 
 
-@app.command()
-def run(
-    suite: SuiteArgument,
-    set_: SetOption = None,
-    only: OnlyOption = None,
-    runs: RunsOption = Path("runs"),
-    executor: ExecutorOption = Executor.inline,
-    jobs: JobsOption = None,
-    tracking_uri: TrackingOption = None,
-) -> None:
-    """Runs what the suite wants and no record holds yet; the same command goes on after any interruption."""
-    _run(suite, set_, only, runs, executor, jobs, tracking_uri, retry=False)
+def _launcher(retry: bool) -> Callable[..., None]:
+    """`run` and `retry` take the same options."""
+
+    def launch(
+        suite: SuiteArgument,
+        set_: SetOption = None,
+        only: OnlyOption = None,
+        runs: RunsOption = Path("runs"),
+        executor: ExecutorOption = Executor.inline,
+        jobs: JobsOption = None,
+        tracking_uri: TrackingOption = None,
+    ) -> None:
+        _run(suite, set_, only, runs, executor, jobs, tracking_uri, retry)
+
+    return launch
 
 
-@app.command()
-def retry(
-    suite: SuiteArgument,
-    set_: SetOption = None,
-    only: OnlyOption = None,
-    runs: RunsOption = Path("runs"),
-    executor: ExecutorOption = Executor.inline,
-    jobs: JobsOption = None,
-    tracking_uri: TrackingOption = None,
-) -> None:
-    """As `run`, and does again what failed by a bug or a NaN."""
-    _run(suite, set_, only, runs, executor, jobs, tracking_uri, retry=True)
+app.command("run", help="Runs what the suite wants and no record holds yet; again: goes on after any interruption.")(
+    _launcher(retry=False)
+)
+app.command("retry", help="As `run`, and does again what failed by a bug or a NaN.")(_launcher(retry=True))
 
 
 @app.command()
@@ -180,18 +180,25 @@ def clean(
 
 @app.command()
 def tables(
-    suite: SuiteArgument, set_: SetOption = None, only: OnlyOption = None, runs: RunsOption = Path("runs")
+    suite: SuiteArgument,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    runs: RunsOption = Path("runs"),
+    json_: JsonOption = False,
 ) -> None:
     """Prints the suite's table and writes it as Markdown, LaTeX and CSV."""
     from rich.console import Console
 
     from results.collect import collect
-    from results.tables import write_tables
+    from results.tables import plain, write_tables
     from results.terminal import terminal
 
     loaded, wanted = _expand(suite, set_, only)
     rows = [(run.label, run.run_id) for run in wanted if run.in_tables]
     table = collect(loaded.name, rows, _records(runs), loaded.metrics)
+    if json_:
+        _print_json(plain(table))
+        return
     console = Console()
     typer.echo(terminal(table, styled=console.is_terminal, width=console.width if console.is_terminal else 120))
     for path in write_tables(table, runs / "tables"):

@@ -1,7 +1,7 @@
 """What there is to choose from, with what plug-ins bring: variants, suites, data sets, encoders, metrics."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ablations.registry import did_you_mean
@@ -9,13 +9,17 @@ from hbi.config import datasets
 from hbi.errors import InputError
 
 
-def listing(what: str) -> list[str]:
-    """One aligned line each; raises InputError for a kind of thing that is not listed."""
+def listing(what: str) -> list[tuple[str, str]]:
+    """Names with their meanings; raises InputError for a kind of thing that is not listed."""
     if what not in LISTINGS:
         raise InputError(f"list: unknown kind {what!r}; {did_you_mean(what, LISTINGS)}")
-    rows = LISTINGS[what]()
+    return LISTINGS[what]()
+
+
+def aligned(rows: Sequence[tuple[str, str]]) -> str:
+    """One line each."""
     width = max(len(name) for name, _ in rows)
-    return [f"{name:<{width}}  {meaning}".rstrip() for name, meaning in rows]
+    return "\n".join(f"{name:<{width}}  {meaning}".rstrip() for name, meaning in rows)
 
 
 def _variants() -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from tabulate import tabulate
@@ -71,6 +72,29 @@ def comma_separated(table: Table) -> str:
             marks = "; ".join(row.marks)
             writer.writerow([row.label, column, len(cell.values), cell.expected, mean, std, values, marks])
     return file.getvalue()
+
+
+def plain(table: Table) -> dict[str, Any]:
+    """The table as data for other programs: every cell with its seeds' values, in full precision."""
+    return {
+        "name": table.name,
+        "rows": [
+            {
+                "label": row.label,
+                "marks": list(row.marks),
+                "cells": {
+                    column: {
+                        "values": list(cell.values),
+                        "expected": cell.expected,
+                        "mean": cell.mean,
+                        "std": cell.standard_deviation,
+                    }
+                    for column, cell in zip(table.columns, row.cells, strict=True)
+                },
+            }
+            for row in table.rows
+        ],
+    }
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
