@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from hbi.config import LEVELS, HBIConfig, Level
 from hbi.data.preprocess import normalise
+from hbi.errors import RunFailure
 from hbi.games import TokenGame
 from hbi.games.estimator import BanzhafEstimator, load_estimator
 from hbi.models.banzhaf_loss import interaction_divergence, teacher_logits
@@ -124,14 +125,15 @@ class HBI(System):
         return {"total": total, **losses}
 
     def game(self, level: Level, text: Encoded, video: Encoded) -> TokenGame:
-        """The games of B matching pairs, encoded; without gradient."""
-        return TokenGame(
-            self._cosines(level, text, video).detach().float(),
-            text[f"{level}/scores"].detach().float(),
-            video[f"{level}/scores"].detach().float(),
-            text[f"{level}/mask"],
-            video[f"{level}/mask"],
-        )
+        """The games of B matching pairs, encoded; without gradient. Raises RunFailure("nan") where they have none."""
+        cosines = self._cosines(level, text, video).detach().float()
+        of_words, of_frames = (side[f"{level}/scores"].detach().float() for side in (text, video))
+        try:
+            return TokenGame(cosines, of_words, of_frames, text[f"{level}/mask"], video[f"{level}/mask"])
+        except ValueError as error:
+            if all(tensor.isfinite().all() for tensor in (cosines, of_words, of_frames)):
+                raise
+            raise RunFailure("nan", f"similarities of the {level} level are not finite") from error
 
     def _cosines(self, level: Level, text: Encoded, video: Encoded) -> Tensor:
         """[B,T,V], of the matching pairs."""

@@ -81,7 +81,10 @@ def _epoch(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: 
         set_learning_rate(adam, done, steps, config.warmup)
         model.step = done
         adam.zero_grad(set_to_none=True)
-        losses = backward(model, batch.to(task.device), config.accumulation, config.precision, scaler)
+        try:
+            losses = backward(model, batch.to(task.device), config.accumulation, config.precision, scaler)
+        except RunFailure as failure:
+            raise RunFailure(failure.kind, f"{failure} at step {done + 1} of {steps}") from failure
         terms = {name: float(value) for name, value in losses.items()}
         broken = [name for name, value in terms.items() if not math.isfinite(value)]
         if broken:

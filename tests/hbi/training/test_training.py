@@ -30,9 +30,9 @@ def task_of(folder, request=lambda step: None, metrics=None, spoil=None, **train
         for step in range(first, STEPS):
             batch = batch_of(6)
             number = epoch * STEPS + step
-            if spoil == number:
+            if spoil and spoil[0] == number:
                 with torch.no_grad():
-                    model.logit_scale.fill_(math.nan)
+                    model.get_parameter(spoil[1]).fill_(math.nan)
             yield Batch(batch.token_ids.roll(number, 0), *(getattr(batch, n) for n in list(vars(batch))[1:]))
 
     def log(event):
@@ -107,8 +107,9 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_training_starts_anew(tmp_path
     assert list(tmp_path.glob("*.damaged"))
 
 
-def test_nan_ends_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
-    task, _ = task_of(tmp_path, spoil=STEPS + 1)
+@pytest.mark.parametrize("weight", ["encoder.clip.logit_scale", "temporal.positions"])
+def test_nan_ends_the_run_and_keeps_the_last_good_checkpoint(tmp_path, weight):
+    task, _ = task_of(tmp_path, spoil=(STEPS + 1, weight))
     with pytest.raises(RunFailure, match="not finite at step 5 of 6") as caught:
         train(task)
     assert caught.value.kind == "nan"
@@ -137,7 +138,8 @@ def test_accumulation_leaves_the_gradient_of_the_whole_batch(parts):
     for name, value in losses.items():
         torch.testing.assert_close(again[name], value)
     for (name, ours), theirs in zip(in_parts.named_parameters(), whole.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6, msg=name)
+        # rounding of float32, relative to the parameter's largest gradient; some gradients are 0 but for rounding
+        assert (ours.grad - theirs.grad).abs().max() < 1e-6 + 5e-6 * theirs.grad.abs().max(), name
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
