@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum
 from functools import partial
@@ -235,6 +236,7 @@ def evaluate_(
 def games(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="A complete run of a variant of hbi, or of estimator.")],
     runs: RunsOption = Path("runs"),
+    json_: JsonOption = False,
 ) -> None:
     """Compares the ways to compute an interaction, on test pairs as the run's trained model sees them."""
     from ablations.game_methods import compare_on
@@ -246,7 +248,11 @@ def games(
     complete = [name for name, record in _records(runs).items() if record.outcome == "complete"]
     if run_id not in complete:
         raise InputError(f"games: no complete run {run_id!r}; {did_you_mean(run_id, complete)}")
-    typer.echo(game_table(list(compare_on(run_folder(runs, run_id), runs / "data", lambda event: None))))
+    found = list(compare_on(run_folder(runs, run_id), runs / "data", lambda event: None))
+    if json_:
+        _print_json([asdict(one) for one in found])
+    else:
+        typer.echo(game_table(found))
 
 
 def _expand(suite: str, overrides: list[str] | None, only: str | None) -> tuple[Suite, list[Run]]:
