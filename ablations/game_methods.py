@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ablations.trained import WEIGHTS, finished, player, source_of
+from ablations.trained import finished, player, source_of, weights_of
 from ablations.work import Work, device_of
 from hbi.config import EstimatorConfig, Level, TeacherConfig
 from hbi.data.batches import Batch
@@ -55,9 +55,9 @@ def compare_on(folder: Path, cache: Path, log: Callable[[Event], None]) -> Itera
     estimator's run, as the model sees them that it was trained on. The learned estimator is the run's own."""
     record, store = finished(folder), folder.parent
     spec, config = record.spec, record.spec.model
-    file: Path | None = store / spec.after / WEIGHTS if spec.after else None
+    file: Path | None = weights_of(store / spec.after) if spec.after else None
     if isinstance(config, EstimatorConfig):
-        model, file = source_of(spec, store), folder / WEIGHTS
+        model, file = source_of(spec, store), weights_of(folder)
         index, scale = config.index, config.scale
     else:
         model = player(folder)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ablations import memory
 from ablations.game_methods import learned
 from ablations.provenance import provenance
-from ablations.trained import WEIGHTS, given, untrained
+from ablations.trained import given, untrained
 from ablations.work import Work, device_of
 from hbi.data.batches import steps_per_epoch
 from hbi.data.video import decoder_version
@@ -27,7 +27,7 @@ from hbi.metrics.retrieval import summarise
 from hbi.models.estimator_training import EstimatorTraining
 from hbi.training.loop import BEST, STATE, Event, Request, Stopped, Task, train
 from results.record import Epoch, Failure, Record
-from results.store import write_record
+from results.store import WEIGHTS, write_record
 from suites.spec import RunSpec
 
 SIMILARITY = "similarity.npz"
@@ -82,7 +82,6 @@ def execute(
     record = Record(
         run_id=run_id,
         spec=spec,
-        ranks="ranks.npz" if ranked else None,
         peak_memory=memory.peak(device),
         provenance=provenance(device, spec.runtime.threads, decoder_version(spec.data.reader), parameters),
         started=started,

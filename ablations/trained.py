@@ -9,11 +9,8 @@ from hbi.models.estimator_training import EstimatorTraining
 from hbi.models.hbi import HBI
 from hbi.weights import fit, read_weights
 from results.record import Record
-from results.store import read_record
+from results.store import WEIGHTS, read_record
 from suites.spec import RunSpec
-
-WEIGHTS = "model.safetensors"
-"""What a run has trained, in its folder."""
 
 
 def untrained(spec: RunSpec, store: Path) -> System:
@@ -27,7 +24,7 @@ def untrained(spec: RunSpec, store: Path) -> System:
     assert isinstance(config, SystemConfig)
     if spec.after and isinstance(config, HBIConfig) and config.teacher:
         finished(store / spec.after)
-        teacher = config.teacher.model_copy(update={"estimator": str(store / spec.after / WEIGHTS)})
+        teacher = config.teacher.model_copy(update={"estimator": str(weights_of(store / spec.after))})
         config = config.model_copy(update={"teacher": teacher})
     return build(config, spec.seed)
 
@@ -51,7 +48,7 @@ def trained(folder: Path) -> System:
     record = finished(folder)
     if not isinstance(record.spec.model, SystemConfig):
         raise InputError(f"{record.run_id} is no retrieval system but {record.spec.model.system}")
-    return _with_weights(record.spec.model, record.spec.seed, folder / WEIGHTS)
+    return _with_weights(record.spec.model, record.spec.seed, weights_of(folder))
 
 
 def given(spec: RunSpec) -> System:
@@ -70,6 +67,11 @@ def _with_weights(config: SystemConfig, seed: int, file: Path) -> System:
     return model
 
 
+def weights_of(folder: Path) -> Path:
+    """The file that the run in ``folder`` has left for those that come after it."""
+    return folder / WEIGHTS
+
+
 def finished(folder: Path) -> Record:
     """The record in ``folder`` of a complete run with its weights; RunFailure("need") says why there is none."""
     record = read_record(folder)
@@ -78,9 +80,9 @@ def finished(folder: Path) -> Record:
     if record.outcome != "complete":
         why = f": {record.failure.kind}: {record.failure.message}" if record.failure else ""
         raise RunFailure("need", f"{folder.name}, which has to come first, has failed{why}")
-    if not (folder / WEIGHTS).is_file():
+    if not weights_of(folder).is_file():
         raise RunFailure(
             "need",
-            f"{folder / WEIGHTS}: no such file: the run has kept no weights; remove its folder and it is trained again",
+            f"{weights_of(folder)}: no such file: the run has kept no weights; remove its folder and it is trained again",
         )
     return record

@@ -18,6 +18,7 @@ STORE = "store"
 RECORD = "record.json"
 RANKS = "ranks.npz"
 LOG = "log.txt"
+WEIGHTS = "model.safetensors"
 
 # One component of a path: not hidden, no separator, no control character.
 _PLAIN_NAME = re.compile(r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*")
@@ -73,6 +74,14 @@ def read_record(folder: Path) -> Record | None:
         raise RecordError(f"{path}: {error.strerror or error}") from error
     except ValidationError as error:
         raise RecordError(f"{path}: {_reason(error)}") from error
+
+
+def whole_record(folder: Path) -> Record | None:
+    """The record in ``folder``; None while there is none, or only a damaged one, which counts as none."""
+    try:
+        return read_record(folder)
+    except RecordError:
+        return None
 
 
 def read_ranks(folder: Path, record: Record) -> dict[str, np.ndarray]:

@@ -6,10 +6,8 @@ from pathlib import Path
 
 from hbi.files import WRITING
 from results.disk import size
-from results.store import STORE, read_record
-from slurm.under_way import LOCK, PROGRESS, GivenUp, held
-
-WEIGHTS = "model.safetensors"
+from results.store import STORE, WEIGHTS, whole_record
+from slurm.under_way import PROGRESS, GivenUp, held, holder
 
 
 def clean(runs: Path, weights: bool) -> tuple[int, int]:
@@ -25,7 +23,7 @@ def clean(runs: Path, weights: bool) -> tuple[int, int]:
         except GivenUp:  # under way
             continue
     for folder in sorted((runs / "jobs").glob("*/")):
-        if not any(_under_way(runs, job.stem) for job in folder.glob("*.json")):
+        if not any(holder(runs / STORE / job.stem) for job in folder.glob("*.json")):
             removed, freed = removed + 1, freed + size(folder)
             shutil.rmtree(folder)
     return removed, freed
@@ -34,23 +32,9 @@ def clean(runs: Path, weights: bool) -> tuple[int, int]:
 def _needless(folder: Path, weights: bool) -> Iterator[Path]:
     yield from folder.glob(WRITING)
     yield from folder.glob("*.damaged")
-    try:
-        record = read_record(folder)
-    except ValueError:
-        record = None
+    record = whole_record(folder)
     if record and record.outcome == "complete":
-        yield from (path for path in folder.glob("*.pt"))
+        yield from folder.glob("*.pt")
         yield from folder.glob(PROGRESS)
         if weights:
             yield from folder.glob(WEIGHTS)
-
-
-def _under_way(runs: Path, run_id: str) -> bool:
-    folder = runs / STORE / run_id
-    if not (folder / LOCK).exists():
-        return False
-    try:
-        with held(folder, give_up=lambda: True):
-            return False
-    except GivenUp:
-        return True

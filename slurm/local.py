@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hbi.files import write_atomically
-from results.store import LOG, read_record, run_folder
+from results.store import LOG, run_folder, whole_record
 from slurm.display import Display
 from slurm.job import JobFile, RunJob
 from slurm.signals import Signals
@@ -37,7 +37,7 @@ def run_local(pending: Sequence[Run], runs: Path, display: Display, jobs: int) -
     the next one waits for their runs instead of repeating them.
     """
     folder = (runs / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}").absolute()
-    waiting = list(reversed(pending))
+    waiting = list(pending)
     working: dict[str, tuple[Run, Any, Callable[[], None]]] = {}
     signals = Signals()
     with signals.heard(), _sources_on_path():
@@ -61,21 +61,21 @@ def run_local(pending: Sequence[Run], runs: Path, display: Display, jobs: int) -
                 ended = job.done()
                 news()
                 if ended:
-                    if read_record(run_folder(runs, run.run_id)) is None and signals.request != "stop":
+                    if whole_record(run_folder(runs, run.run_id)) is None and signals.request != "stop":
                         display.say(run, f"its process ended without a record; what it said: {job.paths.stderr}")
                     display.end(run)
                     del working[run.run_id]
     if signals.request == "stop":
         return False
-    if all(read_record(run_folder(runs, run.run_id)) for run in pending):
+    if all(whole_record(run_folder(runs, run.run_id)) for run in pending):
         shutil.rmtree(folder, ignore_errors=True)
     return True
 
 
 def _next(waiting: Sequence[Run], working: Container[str]) -> Run | None:
-    """The first run, counted from the end, that needs none of the others."""
+    """The first run that needs none of the others."""
     unfinished = {run.run_id for run in waiting}
-    for run in reversed(waiting):
+    for run in waiting:
         if not (run.needed and (run.needed.run_id in unfinished or run.needed.run_id in working)):
             return run
     return None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from results.record import Record
-from results.store import LOG, read_record, run_folder
+from results.store import LOG, run_folder, whole_record
 from slurm.signals import Request
 from slurm.under_way import PROGRESS, GivenUp, ProgressFile, held
 from suites.expand import Run
@@ -37,7 +37,7 @@ def run_here(
     folder = run_folder(runs, run.run_id)
     seen = _outcome(folder)
     with _held(folder, requested, launcher):
-        existing = read_record(folder)
+        existing = whole_record(folder)
         if existing and (existing.outcome == "complete" or _outcome(folder) != seen):  # ended while this one waited
             return existing
         progress = ProgressFile(folder, run.spec.training.epochs)
@@ -74,7 +74,7 @@ def _held(folder: Path, requested: Callable[[], Request | None], launcher: int |
 
 
 def _outcome(folder: Path) -> tuple[str, str] | None:
-    record = read_record(folder)
+    record = whole_record(folder)
     return (record.outcome, record.finished) if record else None
 
 

@@ -248,6 +248,18 @@ def test_a_full_disk_leaves_no_half_record_and_room_lets_it_finish(undisturbed, 
     assert results_of(folder) == results_of(undisturbed[0])
 
 
+def test_a_damaged_record_is_named_and_made_anew(undisturbed, tmp_path):
+    folder = place(tmp_path / "damaged")
+    shutil.copytree(undisturbed[0] / "runs", folder / "runs")
+    record = next((folder / "runs" / "store").glob("hbi*")) / "record.json"
+    record.write_text(record.read_text()[:500])
+    assert call("clean", cwd=folder).returncode == 0
+    done = call("run", "small.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "left aside" in done.stderr
+    assert results_of(folder) == results_of(undisturbed[0])
+
+
 # ---- several processes
 
 
