@@ -80,9 +80,10 @@ def finished(folder: Path) -> Record:
     if record.outcome != "complete":
         why = f": {record.failure.kind}: {record.failure.message}" if record.failure else ""
         raise RunFailure("need", f"{folder.name}, which has to come first, has failed{why}")
-    if not weights_of(folder).is_file():
+    weights = weights_of(folder)
+    if not weights.is_file():
         raise RunFailure(
             "need",
-            f"{weights_of(folder)}: no such file: the run has kept no weights; remove its folder and it is trained again",
+            f"{weights}: no such file: the run has kept no weights; remove its folder and it is trained again",
         )
     return record
