@@ -16,4 +16,5 @@ def batch_of(pairs: int, words: int = 12, frames: int = 6) -> Batch:
         frames=torch.randint(0, 256, (pairs, frames, 3, 32, 32), generator=draw, dtype=torch.uint8),
         video_mask=torch.arange(frames) < video_length[:, None],
         video_index=torch.tensor([0, 1, 2, 3, 4, 0])[:pairs],  # the last caption is of the first video too
+        answer=torch.tensor([3, 0, -1, 4, 1, 3])[:pairs],
     )

@@ -22,7 +22,8 @@ class Batch:
     """B pairs of a caption and its video.
 
     token_ids [B,T] int64 · text_mask [B,T] bool · frames [B,F,3,S,S] uint8 · video_mask [B,F] bool ·
-    video_index [B] int64: the same number is the same video.
+    video_index [B] int64: the same number is the same video · answer [B] int64: the label of a question's answer, −1
+    for one outside the vocabulary, and for captions.
     """
 
     token_ids: Tensor
@@ -30,6 +31,7 @@ class Batch:
     frames: Tensor
     video_mask: Tensor
     video_index: Tensor
+    answer: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
@@ -68,9 +70,10 @@ def train_batches(
     steps = steps_per_epoch(split, batch_size)
     order = data_order(split, seed, epoch)[: steps * batch_size].view(steps, batch_size)[skip:]
     video_of = torch.tensor(split.video_of)
+    answer = torch.full((len(split.captions),), -1)
     decoded = _decoded(clips, list(video_of[order]), workers)
     for pairs, (frames, video_mask) in zip(order, decoded, strict=True):
-        yield Batch(tokens[0][pairs], tokens[1][pairs], frames, video_mask, video_of[pairs])
+        yield Batch(tokens[0][pairs], tokens[1][pairs], frames, video_mask, video_of[pairs], answer[pairs])
 
 
 def text_batches(tokens: Tokens, batch_size: int) -> Iterator[Tokens]:

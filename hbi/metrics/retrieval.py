@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from hbi.metrics.registry import RECALL_AT
 
 Direction = Literal["t2v", "v2t"]
-Ties = Literal["expected", "optimistic", "pessimistic"]
+Ties = Literal["expected", "optimistic", "pessimistic", "released"]
 
 
 def retrieval_metrics(

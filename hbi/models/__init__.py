@@ -1,9 +1,9 @@
 """One file a system, on shared parts: encoder, temporal, token_merge, similarity, banzhaf_loss."""
 
 from hbi.config import SystemConfig, imported
-from hbi.models.base import Encoded, System
+from hbi.models.base import Encoded, System, targets_of
 
-__all__ = ["Encoded", "System", "build"]
+__all__ = ["Encoded", "System", "build", "targets_of"]
 
 
 def build(config: SystemConfig, seed: int = 0) -> System:

@@ -45,6 +45,11 @@ class Encoded:
         return Encoded({name: torch.cat([part[name] for part in parts]) for name in parts[0].tensors})
 
 
+def targets_of(batch: Batch) -> Encoded:
+    """What the losses hold the pairs of a batch against: "video_index" [B] and "answer" [B], as in Batch."""
+    return Encoded({"video_index": batch.video_index, "answer": batch.answer})
+
+
 class System(nn.Module):
     """A retrieval system. Every one of them is trained, evaluated and measured through these methods alone."""
 
@@ -67,22 +72,22 @@ class System(nn.Module):
         raise NotImplementedError
 
     def encode_video(self, frames: Tensor, mask: Tensor) -> Encoded:
-        """frames [M,F,3,H,W] uint8, mask [M,F] bool → M encoded videos."""
+        """frames [M,F,3,H,W], uint8 or, already normalised, floating; mask [M,F] bool → M encoded videos."""
         raise NotImplementedError
 
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:
         """[N,M], without logit scale; blocks are the caller's business."""
         raise NotImplementedError
 
-    def losses_of(self, text: Encoded, video: Encoded, video_index: Tensor) -> dict[str, Tensor]:
-        """Named terms of B matching pairs and their sum "total"; equal ``video_index`` [B] means the same video."""
+    def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
+        """Named terms of B matching pairs and their sum "total"; ``targets`` as ``targets_of`` gives them."""
         raise NotImplementedError
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms of the batch's matching pairs and their sum "total"."""
         text = self.encode_text(batch.token_ids, batch.text_mask)
         video = self.encode_video(batch.frames, batch.video_mask)
-        return self.losses_of(text, video, batch.video_index)
+        return self.losses_of(text, video, targets_of(batch))
 
     def save(self, path: Path) -> None:
         """Writes what was trained to ``path`` (safetensors), whole or not at all."""

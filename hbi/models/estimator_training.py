@@ -43,7 +43,7 @@ class EstimatorTraining(System):
     def encode_video(self, frames: Tensor, mask: Tensor) -> Encoded:
         return self.source.to(frames.device).encode_video(frames, mask)
 
-    def losses_of(self, text: Encoded, video: Encoded, video_index: Tensor) -> dict[str, Tensor]:
+    def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """The squared error at the entity level, in units of 1/scale; as published, merged tokens are not learned."""
         config, game = self.config, self.source.game("entity", text, video)
         generator = torch.Generator(game.similarity.device).manual_seed(spread(self.seed, "labels", self.step))

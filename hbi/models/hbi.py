@@ -106,12 +106,12 @@ class HBI(System):
     def recompute_activations(self) -> None:
         self.encoder.recompute_activations()
 
-    def losses_of(self, text: Encoded, video: Encoded, video_index: Tensor) -> dict[str, Tensor]:
+    def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """Terms, each averaged over the levels' own units and summed over levels: "contrastive" for every level,
         "banzhaf" with a teacher, "distillation" from the entity level; "total" is their weighted sum."""
         scale = self.logit_scale.exp()
         logits = {level: scale * self._similarity(level, text, video) for level in self.config.levels}
-        losses = {f"contrastive/{level}": contrastive(logits[level], video_index) for level in logits}
+        losses = {f"contrastive/{level}": contrastive(logits[level], targets["video_index"]) for level in logits}
         total = _sum(losses)
         if self.config.teacher:
             banzhaf = {f"banzhaf/{level}": self._banzhaf_loss(level, text, video) for level in logits}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hbi.data.batches import Batch
-from hbi.models import Encoded, System
+from hbi.models import Encoded, System, targets_of
 
 PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,14 +33,14 @@ def backward(
     arXiv 2101.06983). Unlike the usual accumulation it leaves the loss, and so the negatives, unchanged.
     """
     if parts == 1:
-        losses = model.losses_of(*encode(model, batch, precision), batch.video_index)
+        losses = model.losses_of(*encode(model, batch, precision), targets_of(batch))
         scaler.scale(losses["total"]).backward()
         return {name: loss.detach() for name, loss in losses.items()}
 
     with torch.no_grad():
         encoded = [encode(model, part, precision) for part in _parts(batch, parts)]
     text, video = (Encoded.cat(side).map(_leaf) for side in zip(*encoded, strict=True))
-    losses = model.losses_of(text, video, batch.video_index)
+    losses = model.losses_of(text, video, targets_of(batch))
     scaler.scale(losses["total"]).backward()
     start = 0
     for part in _parts(batch, parts):
