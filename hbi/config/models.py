@@ -1,6 +1,7 @@
 """Systems: what a run trains, with every ablated part an option."""
 
 import re
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
@@ -135,6 +136,11 @@ class DeparturesConfig(Config):
         "local part alone, which leaves the encoder 1/processes of it.",
     )
 
+    @classmethod
+    def all_released(cls) -> "DeparturesConfig":
+        """Every one of them as published."""
+        return cls.model_validate(dict.fromkeys(cls.model_fields, "released"))
+
 
 class HBIConfig(SystemConfig):
     """Hierarchical Banzhaf Interaction (arXiv 2303.14369), with every ablated part an option.
@@ -174,6 +180,8 @@ class HBIConfig(SystemConfig):
     @property
     def files(self) -> dict[str, str]:
         theirs = self.teacher.files if self.teacher else {}
+        if self.departures.missing_estimator == "released":
+            theirs = {option: path for option, path in theirs.items() if Path(path).is_file()}
         return super().files | {f"teacher.{option}": path for option, path in theirs.items()}
 
     @model_validator(mode="after")

@@ -7,38 +7,64 @@ padding takes no part in any softmax.
 import torch
 from torch import Generator, Tensor
 
-from hbi.config import TeacherConfig
-from hbi.errors import RunFailure
+from hbi.config import Choice, TeacherConfig
 from hbi.games import TokenGame, interaction
-from hbi.games.estimator import BanzhafEstimator, estimated_interaction
+from hbi.games.estimator import BanzhafEstimator
 from hbi.games.indices import Method
+
+METHODS: dict[str, Method] = {"exact": "exact", "sampled": "sample", "released": "released", "estimated": "exact"}
+"""The method of hbi.games by that of a teacher; where an estimated one has no network (merged levels), the game."""
 
 
 def teacher_logits(
-    config: TeacherConfig, game: TokenGame, estimator: BanzhafEstimator | None, generator: Generator
+    config: TeacherConfig,
+    game: TokenGame,
+    estimator: BanzhafEstimator | None,
+    seen: Tensor | None,
+    generator: Generator,
 ) -> Tensor:
-    """scale · I of each pair's game [B,T,V]; the game holds no gradient. RunFailure where an estimator is wanted and
-    none is there."""
-    if config.method == "estimated":
-        if estimator is None:
-            raise RunFailure("input", f"model.teacher.estimator: {config.estimator} has not been read; no loss without")
-        return config.scale * estimated_interaction(estimator, game)
-    method: Method = "sample" if config.method == "sampled" else "exact"
+    """scale · I of each pair's game [B,T,V]; the game holds no gradient.
+
+    estimator  the network that computes it instead of config.method; seen [B,T,V] bool: the cells that it sees, none:
+               all of them, padded ones as 0
+    generator  for the methods that draw
+    """
+    if estimator is not None:
+        with torch.no_grad():
+            logits: Tensor = estimator(game.similarity, seen)
+        return config.scale / estimator.scale * logits
     return config.scale * interaction(
-        game, index=config.index, method=method, samples=config.samples, generator=generator
+        game, index=config.index, method=METHODS[config.method], samples=config.samples, generator=generator
     )
 
 
-def interaction_divergence(student: Tensor, teacher: Tensor, word_mask: Tensor, frame_mask: Tensor) -> Tensor:
-    """KL(teacher ‖ student) of the softmax over frames, mean over words, plus the same with the sides exchanged."""
+def interaction_divergence(
+    student: Tensor,
+    teacher: Tensor,
+    word_mask: Tensor,
+    frame_mask: Tensor,
+    padding: Choice = "correct",
+    second_kl: Choice = "correct",
+) -> Tensor:
+    """KL(teacher ‖ student) of the softmax over frames, mean over words, plus the same with the sides exchanged.
+
+    Of logits [B,T,V], masks [B,T] and [B,V]. The choices are hbi.config.DeparturesConfig's kl_padding and second_kl.
+    """
     cells = word_mask[:, :, None] & frame_mask[:, None, :]
-    return row_divergence(student, teacher, cells) + row_divergence(student.mT, teacher.mT, cells.mT)
+    if padding == "released":
+        student, teacher, cells = student * cells, teacher * cells, torch.ones_like(cells)
+    axes = (2, 1, 0) if second_kl == "released" else (0, 2, 1)
+    exchanged = row_divergence(student.permute(axes), teacher.permute(axes), cells.permute(axes), padding)
+    return row_divergence(student, teacher, cells, padding) + exchanged
 
 
-def row_divergence(student: Tensor, teacher: Tensor, cells: Tensor) -> Tensor:
-    """Mean over the rows that exist of KL(softmax(teacher) ‖ softmax(student)) along the last axis."""
+def row_divergence(student: Tensor, teacher: Tensor, cells: Tensor, padding: Choice = "correct") -> Tensor:
+    """KL(softmax(teacher) ‖ softmax(student)) along the last axis: its mean over the rows that exist, or ("released")
+    over all cells."""
     lowest = torch.finfo(student.dtype).min  # not −∞: rows of padding would give NaN, also in the gradient
     target = teacher.masked_fill(~cells, lowest).log_softmax(-1)
     own = student.masked_fill(~cells, lowest).log_softmax(-1)
     divergence = (target.exp() * (target - own)).masked_fill(~cells, 0).sum(-1)
+    if padding == "released":
+        return divergence.sum() / cells.numel()
     return divergence.sum() / cells.any(-1).sum().clamp(min=1)

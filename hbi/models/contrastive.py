@@ -1,7 +1,7 @@
 """Contrastive loss and self-distillation over a batch of matching pairs."""
 
-import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def contrastive(logits: Tensor, video_index: Tensor) -> Tensor:
@@ -18,10 +18,19 @@ def distillation(student: Tensor, teacher: Tensor) -> Tensor:
 
     Both are logits [B,B]: the published loss leaves the logit scale out, which makes it vanish.
     """
-    teacher = teacher.detach()
-    return _divergence(student, teacher) + _divergence(student.mT, teacher.mT)
+    return divergence(student, teacher) + divergence(student.mT, teacher.mT)
 
 
-def _divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    target = teacher.log_softmax(-1)
-    return torch.nn.functional.kl_div(student.log_softmax(-1), target, reduction="batchmean", log_target=True)
+def released_distillation(student: Tensor, teacher: Tensor) -> Tensor:
+    """The same as published: of cosines [B,B], not logits; mean over all B·B cells; with gradient to the teacher."""
+    return released_divergence(student, teacher) + released_divergence(student.mT, teacher.mT)
+
+
+def divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """KL(teacher ‖ student) of the softmax over the last axis, mean over rows [B,K]; the teacher has no gradient."""
+    return F.kl_div(student.log_softmax(-1), teacher.detach().log_softmax(-1), reduction="batchmean", log_target=True)
+
+
+def released_divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """The same with the mean over all cells, and gradient to the teacher."""
+    return F.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), reduction="none", log_target=True).mean()

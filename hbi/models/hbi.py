@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,24 +13,30 @@ from hbi.data.preprocess import normalise
 from hbi.errors import RunFailure
 from hbi.games import TokenGame
 from hbi.games.estimator import BanzhafEstimator, load_estimator
+from hbi.games.token_game import Padding
 from hbi.models.banzhaf_loss import interaction_divergence, teacher_logits
 from hbi.models.base import Encoded, System, initialised
-from hbi.models.contrastive import contrastive, distillation
+from hbi.models.contrastive import contrastive, distillation, released_distillation
 from hbi.models.encoder import ClipEncoder, encoder_sizes
 from hbi.models.similarity import masked_softmax, token_scores, token_similarity
 from hbi.models.temporal import TemporalTransformer
 from hbi.models.token_merge import TokenMerge
 from hbi.seeds import spread
 
+Side = Literal["text", "video"]
+
 
 class HBI(System):
     """Words and frames (entity level) merge into phrases and clips (action), and these once more (event)."""
 
-    def __init__(self, config: HBIConfig, seed: int = 0) -> None:
+    def __init__(self, config: HBIConfig, seed: int = 0, sizes: Mapping[str, Any] | None = None) -> None:
+        """``sizes``: those of the encoder, in open_clip's format; none: ``config.encoder`` names them."""
         super().__init__()
         self.config, self.seed = config, seed
         with initialised(seed, "encoder"):
-            self.encoder = ClipEncoder(encoder_sizes(config.encoder))
+            self.encoder = ClipEncoder(dict(sizes or encoder_sizes(config.encoder)))
+        if config.freeze_patch_embedding:
+            self.encoder.clip.visual.conv1.requires_grad_(False)
         self.image_size, self.context_length = self.encoder.image_size, self.encoder.context_length
         width, heads = self.encoder.width, self.encoder.heads
         with initialised(seed, "temporal"):
@@ -43,8 +50,9 @@ class HBI(System):
         for level, text_rate, video_rate in rates:
             if level in _with_lower(config.levels):
                 with initialised(seed, f"merge/{level}"):
-                    self.text_merge[level] = TokenMerge(width, heads, text_rate, config.neighbours)
-                    self.video_merge[level] = TokenMerge(width, heads, video_rate, config.neighbours)
+                    choices = config.neighbours, config.departures.clustering, config.departures.merge_padding
+                    self.text_merge[level] = TokenMerge(width, heads, text_rate, *choices)
+                    self.video_merge[level] = TokenMerge(width, heads, video_rate, *choices)
         self.word_scores, self.frame_scores, self.student = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for level in config.levels:
             with initialised(seed, f"scores/{level}"):
@@ -52,45 +60,63 @@ class HBI(System):
             if config.teacher:
                 with initialised(seed, f"student/{level}"):
                     self.student[level] = BanzhafEstimator(config.student_width)
-        teacher = config.teacher
         self._estimator: list[BanzhafEstimator] = []  # in a list it is no part of this model, nor of its weights
-        if teacher and teacher.method == "estimated" and not teacher.needs:
-            self._estimator.append(load_estimator(Path(teacher.estimator), teacher.index))
+        if network := _estimator_of(config, seed):
+            self.teach(network)
 
     @property
     def logit_scale(self) -> nn.Parameter:
         return self.encoder.clip.logit_scale  # type: ignore[no-any-return]
 
+    @property
+    def gathers_whole_gradient(self) -> bool:
+        return self.config.departures.gathered_gradients == "correct"
+
     def encode_text(self, token_ids: Tensor, mask: Tensor) -> Encoded:
-        words = self.encoder.words(token_ids, mask)
-        return self._encoded(words, mask, self.text_merge, self.word_scores)
+        return self._encoded("text", self.encoder.words(token_ids, mask), mask)
 
     def encode_video(self, frames: Tensor, mask: Tensor) -> Encoded:
-        features = self.encoder.frames(normalise(frames.flatten(0, 1))).unflatten(0, frames.shape[:2])
-        return self._encoded(self.temporal(features, mask), mask, self.video_merge, self.frame_scores)
+        flat = frames.flatten(0, 1)
+        features = self.encoder.frames(flat if flat.is_floating_point() else normalise(flat))
+        return self._encoded("video", self.temporal(features.unflatten(0, frames.shape[:2]), mask), mask)
 
-    def _encoded(self, tokens: Tensor, mask: Tensor, merge: nn.ModuleDict, scores: nn.ModuleDict) -> Encoded:
-        """Per level: "tokens" [N,L,D] of unit length, "scores" [N,L] before their softmax, "mask" [N,L]."""
+    def _encoded(self, side: Side, tokens: Tensor, mask: Tensor) -> Encoded:
+        """Per level what ``_at_level`` makes of it."""
+        merge = self.text_merge if side == "text" else self.video_merge
         wanted = self._levels()
         encoded: dict[str, Tensor] = {}
         for level in _with_lower(wanted):
             if level != "entity":
-                tokens, mask = merge[level](tokens, mask)
+                tokens, mask = merge[level](tokens, mask, self._generator(mask.device, "clustering", side, level))
             if level in wanted:
-                encoded[f"{level}/tokens"] = F.normalize(tokens.float(), dim=-1)
-                encoded[f"{level}/scores"] = scores[level](tokens).squeeze(-1).float()
-                encoded[f"{level}/mask"] = mask
+                found = self._at_level(side, level, tokens, mask)
+                encoded |= {f"{level}/{name}": tensor for name, tensor in found.items()}
         return Encoded(encoded)
+
+    def _at_level(self, side: Side, level: Level, tokens: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """ "tokens" [N,L,D] of unit length, "scores" [N,L] before their softmax, "mask" [N,L]."""
+        scores = (self.word_scores if side == "text" else self.frame_scores)[level]
+        return {
+            "tokens": F.normalize(tokens.float(), dim=-1),
+            "scores": scores(tokens).squeeze(-1).float(),
+            "mask": mask,
+        }
 
     def _levels(self) -> tuple[Level, ...]:
         """All levels in training; in evaluation those with a rate above 0, for the others change nothing there."""
-        rates = self.config.similarity_rates
-        return tuple(level for level in self.config.levels if self.training or rates.get(level, 0) > 0)
+        every = self.training or self.config.departures.unused_levels == "released"
+        return tuple(level for level in self.config.levels if every or self.config.similarity_rates.get(level, 0) > 0)
+
+    def _generator(self, device: torch.device, *purpose: str) -> torch.Generator:
+        """The same draws at the same step of the same seed, also after a resumption."""
+        return torch.Generator(device).manual_seed(spread(self.seed, *purpose, self.step))
 
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:
         rates = self.config.similarity_rates
         levels = [level for level in self.config.levels if rates.get(level, 0) > 0]
-        return _sum({level: rates[level] * self._similarity(level, text, video) for level in levels})
+        if self.config.departures.unused_levels == "released":
+            levels = list(self.config.levels)
+        return _sum({level: rates.get(level, 0) * self._similarity(level, text, video) for level in levels})
 
     def _similarity(self, level: Level, text: Encoded, video: Encoded) -> Tensor:
         word_mask, frame_mask = text[f"{level}/mask"], video[f"{level}/mask"]
@@ -101,7 +127,17 @@ class HBI(System):
             video[f"{level}/tokens"],
             masked_softmax(video[f"{level}/scores"], frame_mask),
             frame_mask,
+            self.config.departures.similarity_padding,
         )
+
+    @property
+    def taught_by(self) -> BanzhafEstimator | None:
+        """The network of an estimated teacher."""
+        return self._estimator[0] if self._estimator else None
+
+    def teach(self, network: BanzhafEstimator) -> None:
+        """From now on ``network`` is the estimated teacher; it stays as it is."""
+        self._estimator = [network.requires_grad_(False).eval()]
 
     def recompute_activations(self) -> None:
         self.encoder.recompute_activations()
@@ -109,27 +145,47 @@ class HBI(System):
     def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """Terms, each averaged over the levels' own units and summed over levels: "contrastive" for every level,
         "banzhaf" with a teacher, "distillation" from the entity level; "total" is their weighted sum."""
-        scale = self.logit_scale.exp()
-        logits = {level: scale * self._similarity(level, text, video) for level in self.config.levels}
-        losses = {f"contrastive/{level}": contrastive(logits[level], targets["video_index"]) for level in logits}
-        total = _sum(losses)
-        if self.config.teacher:
-            banzhaf = {f"banzhaf/{level}": self._banzhaf_loss(level, text, video) for level in logits}
-            total = total + self.config.teacher.weight * _sum(banzhaf)
-            losses |= banzhaf
+        similarities = {level: self._similarity(level, text, video) for level in self.config.levels}
+        losses = self._alignment(similarities, text, video, targets)
+        weights = {"contrastive": 1.0, "banzhaf": self.config.teacher.weight if self.config.teacher else 0.0}
         if self.config.distillation_weight:
-            learners = [level for level in logits if level != "entity"]
-            distilled = {f"distillation/{level}": distillation(logits[level], logits["entity"]) for level in learners}
-            total = total + self.config.distillation_weight * _sum(distilled)
-            losses |= distilled
-        return {"total": total, **losses}
+            weights["distillation"] = self.config.distillation_weight
+            losses |= self._distillation(similarities)
+        return {"total": weighted_total(losses, weights), **losses}
+
+    def _alignment(
+        self, similarities: Mapping[Level, Tensor], text: Encoded, video: Encoded, targets: Encoded
+    ) -> dict[str, Tensor]:
+        """ "contrastive/LEVEL" and, with a teacher, "banzhaf/LEVEL" of the levels in ``similarities`` [B,B] each."""
+        same = targets["video_index"]
+        if self.config.departures.same_video == "released":
+            same = torch.arange(len(same), device=same.device)
+        scale = self.logit_scale.exp()
+        losses = {f"contrastive/{level}": contrastive(scale * found, same) for level, found in similarities.items()}
+        if self.config.teacher:
+            losses |= {f"banzhaf/{level}": self._banzhaf_loss(level, text, video) for level in similarities}
+        return losses
+
+    def _distillation(self, similarities: Mapping[Level, Tensor]) -> dict[str, Tensor]:
+        """ "distillation/LEVEL" of the levels above the entity level, which teaches them."""
+        released = self.config.departures.self_distillation == "released"
+        scale = 1.0 if released else self.logit_scale.exp()
+        loss = released_distillation if released else distillation
+        teacher = scale * similarities["entity"]
+        return {
+            f"distillation/{level}": loss(scale * found, teacher)
+            for level, found in similarities.items()
+            if level != "entity"
+        }
 
     def game(self, level: Level, text: Encoded, video: Encoded) -> TokenGame:
         """The games of B matching pairs, encoded; without gradient. Raises RunFailure("nan") where they have none."""
         cosines = self._cosines(level, text, video).detach().float()
         of_words, of_frames = (side[f"{level}/scores"].detach().float() for side in (text, video))
+        masks = text[f"{level}/mask"], video[f"{level}/mask"]
+        padding: Padding = "released" if self.config.departures.similarity_padding == "released" else "neutral"
         try:
-            return TokenGame(cosines, of_words, of_frames, text[f"{level}/mask"], video[f"{level}/mask"])
+            return TokenGame(cosines, of_words, of_frames, *masks, padding)
         except ValueError as error:
             if all(tensor.isfinite().all() for tensor in (cosines, of_words, of_frames)):
                 raise
@@ -140,14 +196,51 @@ class HBI(System):
         return text[f"{level}/tokens"] @ video[f"{level}/tokens"].mT
 
     def _banzhaf_loss(self, level: Level, text: Encoded, video: Encoded) -> Tensor:
-        assert self.config.teacher is not None
+        teacher, departures = self.config.teacher, self.config.departures
+        assert teacher is not None
         game, cosines = self.game(level, text, video), self._cosines(level, text, video)
-        student = self.student[level](cosines, game.cells)
-        estimator = self._estimator[0].to(cosines.device) if self._estimator else None
-        seed = spread(self.seed, "coalitions", level, self.step)
-        generator = torch.Generator(cosines.device).manual_seed(seed)
-        teacher = teacher_logits(self.config.teacher, game, estimator, generator)
-        return interaction_divergence(student, teacher, text[f"{level}/mask"], video[f"{level}/mask"])
+        seen = None if departures.kl_padding == "released" else game.cells
+        student = self.student[level](cosines * game.cells, seen)
+        network = self._teacher_network(level, cosines.device)
+        generator = self._generator(cosines.device, "coalitions", level)
+        logits = teacher_logits(teacher, game, network, seen, generator)
+        masks = text[f"{level}/mask"], video[f"{level}/mask"]
+        return interaction_divergence(student, logits, *masks, departures.kl_padding, departures.second_kl)
+
+    def _teacher_network(self, level: Level, device: torch.device) -> BanzhafEstimator | None:
+        """The network that teaches ``level``; none: its game does. RunFailure where one is wanted and not there."""
+        teacher = self.config.teacher
+        if teacher is None or teacher.method != "estimated":
+            return None
+        if level != "entity" and self.config.departures.merged_teacher == "correct":
+            return None
+        if not self._estimator:
+            raise RunFailure(
+                "input", f"model.teacher.estimator: {teacher.estimator} has not been read; no loss without"
+            )
+        return self._estimator[0].to(device)
+
+
+def _estimator_of(config: HBIConfig, seed: int) -> BanzhafEstimator | None:
+    """The network of a teacher that is estimated, from its file; none where a run that is to come makes it.
+
+    Raises InputError where the file is missing, unless the published code is followed in that as well.
+    """
+    teacher = config.teacher
+    if teacher is None or teacher.method != "estimated" or teacher.needs:
+        return None
+    file = Path(teacher.estimator)
+    if config.departures.missing_estimator == "released" and not file.is_file():
+        with initialised(seed, "teacher"):
+            network = BanzhafEstimator(config.student_width).requires_grad_(False)
+        network.scale = teacher.scale
+        return network
+    return load_estimator(file, teacher.index)
+
+
+def weighted_total(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Σ weight · loss; a loss "contrastive/entity" has the weight of "contrastive"."""
+    return _sum({name: weights[name.split("/")[0]] * loss for name, loss in losses.items()})
 
 
 def _sum(terms: Mapping[str, Tensor]) -> Tensor:

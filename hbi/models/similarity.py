@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from hbi.config import Choice
+
 
 def token_scores(width: int) -> nn.Sequential:
     """Scores each token [.., D] → [.., 1]; their softmax over a caption's or a video's tokens gives its weights."""
@@ -22,15 +24,18 @@ def token_similarity(
     frames: Tensor,
     frame_weights: Tensor,
     frame_mask: Tensor,
+    padding: Choice = "correct",
 ) -> Tensor:
     """½ ( Σ_t w[n,t] max_v a[n,m,t,v] + Σ_v u[m,v] max_t a[n,m,t,v] ) → [N,M], a the cosines.
 
     words [N,T,D] and frames [M,V,D] of unit length, weights [N,T] and [M,V] (0 on padding), masks bool.
-    Padded tokens never are the maximum, so negative maxima count as they are.
+    Padded tokens never are the maximum, so negative maxima count as they are; with the released padding their cosine
+    is 0, which lifts negative maxima to 0 where there is padding.
     """
+    outside = 0.0 if padding == "released" else -torch.inf
     a = torch.einsum("ntd,mvd->nmtv", words, frames)
-    best_frame = a.masked_fill(~frame_mask[None, :, None, :], -torch.inf).amax(3)  # [N,M,T]
-    best_word = a.masked_fill(~word_mask[:, None, :, None], -torch.inf).amax(2)  # [N,M,V]
+    best_frame = a.masked_fill(~frame_mask[None, :, None, :], outside).amax(3)  # [N,M,T]
+    best_word = a.masked_fill(~word_mask[:, None, :, None], outside).amax(2)  # [N,M,V]
     text_side = torch.einsum("nt,nmt->nm", word_weights, best_frame)
     video_side = torch.einsum("mv,nmv->nm", frame_weights, best_word)
     return (text_side + video_side) / 2

@@ -6,8 +6,10 @@ DPC-KNN clustering (Du et al. 2016) and the merging block of TCFormer (arXiv 220
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+
+from hbi.config import Choice
 
 
 @torch.no_grad()
@@ -37,20 +39,60 @@ def cluster(tokens: Tensor, mask: Tensor, clusters: int, neighbours: int) -> tup
     score = (density * separation).masked_fill(~mask, -1)
     centres = score.argsort(dim=-1, descending=True, stable=True)[:, :clusters]  # [B,K]
     exists = mask.gather(1, centres)
-    to_centre = distance.gather(2, centres[:, None, :].expand(-1, tokens.shape[1], -1))  # [B,N,K]
+    return _joined(distance, centres, exists), exists
+
+
+@torch.no_grad()
+def released_cluster(
+    tokens: Tensor, mask: Tensor, clusters: int, neighbours: int, generator: Generator | None
+) -> tuple[Tensor, Tensor]:
+    """The same as the published code has it: shapes as of ``cluster``, with noise from ``generator`` (none: without).
+
+    Noise of 1e-6 decides ties of density. Padded tokens are 1 farther away than the farthest two tokens of the whole
+    batch; they have no density, but where there are fewer tokens than clusters they are centres as well.
+    """
+    distance = torch.cdist(tokens, tokens) / math.sqrt(tokens.shape[-1])  # by products above 25 tokens
+    distance = torch.where(mask[:, None, :], distance, distance.max() + 1)
+    nearest = distance.topk(min(neighbours, tokens.shape[1]), largest=False).values
+    density = (-nearest.square().mean(-1)).exp()
+    if generator:
+        density = density + 1e-6 * torch.rand(density.shape, generator=generator, device=density.device)
+    density = density * mask
+    denser = density[:, None, :] > density[:, :, None]
+    farthest = distance.amax((1, 2))[:, None, None].expand_as(distance)
+    separation = torch.where(denser, distance, farthest).amin(-1)
+    centres = (density * separation).topk(clusters).indices
+    every = torch.ones_like(centres, dtype=torch.bool)
+    return _joined(distance.mT, centres, every), mask.gather(1, centres)
+
+
+def _joined(distance: Tensor, centres: Tensor, exists: Tensor) -> Tensor:
+    """The nearest of the centres [B,K] that ``exists`` [B,K], for each token [B,N]; distance [B, token, centre]."""
+    to_centre = distance.gather(2, centres[:, None, :].expand(-1, distance.shape[1], -1))  # [B,N,K]
     assignment = to_centre.masked_fill(~exists[:, None, :], torch.inf).argmin(-1)
-    own = torch.arange(centres.shape[1], device=tokens.device).expand_as(centres)
+    own = torch.arange(centres.shape[1], device=centres.device).expand_as(centres)
     # a centre stays in its own cluster even where a duplicate of it is a centre too
-    assignment.scatter_(1, centres, torch.where(exists, own, assignment.gather(1, centres)))
-    return assignment, exists
+    return assignment.scatter(1, centres, torch.where(exists, own, assignment.gather(1, centres)))
 
 
 class TokenMerge(nn.Module):
-    """Merges N tokens into ceil(N · rate): learned scores weigh a cluster's mean, which then attends to all tokens."""
+    """Merges N tokens into ceil(N · rate): learned scores weigh a cluster's mean, which then attends to all tokens.
 
-    def __init__(self, width: int, heads: int, rate: float, neighbours: int) -> None:
+    ``clustering`` and ``padding`` are hbi.config.DeparturesConfig's clustering and merge_padding.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        rate: float,
+        neighbours: int,
+        clustering: Choice = "correct",
+        padding: Choice = "correct",
+    ) -> None:
         super().__init__()
         self.rate, self.neighbours, self.heads = rate, neighbours, heads
+        self.clustering, self.padding = clustering, padding
         self.convolution = nn.Conv1d(width, width, kernel_size=3, padding=1, bias=False)
         self.norm = nn.LayerNorm(width)
         self.score = nn.Linear(width, 1)
@@ -59,17 +101,33 @@ class TokenMerge(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.projection = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """tokens [B,N,D], mask [B,N] bool → merged [B,K,D] and which of them exist [B,K]."""
-        tokens = tokens * mask[:, :, None]  # the convolution must not see padding
+    def forward(self, tokens: Tensor, mask: Tensor, noise: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """tokens [B,N,D], mask [B,N] bool → merged [B,K,D] and which of them exist [B,K].
+
+        ``noise`` decides ties of the released clustering; with the released padding every cluster exists.
+        """
+        leaks = self.padding == "released"
+        if not leaks:
+            tokens = tokens * mask[:, :, None]  # the convolution must not see padding
         tokens = self.norm(tokens + self.convolution(tokens.transpose(1, 2)).transpose(1, 2)).float()
         score = self.score(tokens).squeeze(-1).float().masked_fill(~mask, -torch.inf)  # [B,N]
-        assignment, exists = cluster(tokens, mask, max(math.ceil(tokens.shape[1] * self.rate), 1), self.neighbours)
+        assignment, exists = self._cluster(tokens, mask, noise)
         member = F.one_hot(assignment, exists.shape[1]).to(tokens.dtype)  # [B,N,K]
-        weight = (score - score.amax(-1, keepdim=True)).exp()[:, :, None] * member
-        weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-30)
+        if leaks:
+            exists = torch.ones_like(exists)
+            weight = score.exp()[:, :, None] * member
+            weight = weight / (weight.sum(1, keepdim=True) + 1e-6)  # an empty cluster is 0, and goes on from there
+        else:
+            weight = (score - score.amax(-1, keepdim=True)).exp()[:, :, None] * member
+            weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-30)
         merged = torch.einsum("bnk,bnd->bkd", weight, tokens)
         return (merged + self._attend(merged, tokens, score)) * exists[:, :, None], exists
+
+    def _cluster(self, tokens: Tensor, mask: Tensor, noise: Generator | None) -> tuple[Tensor, Tensor]:
+        clusters = max(math.ceil(tokens.shape[1] * self.rate), 1)
+        if self.clustering == "released":
+            return released_cluster(tokens, mask, clusters, self.neighbours, noise)
+        return cluster(tokens, mask, clusters, self.neighbours)
 
     def _attend(self, merged: Tensor, tokens: Tensor, score: Tensor) -> Tensor:
         """merged [B,K,D] attends to tokens [B,N,D]; score [B,N] biases the logits (−∞ hides padding) → [B,K,D]."""
