@@ -39,20 +39,13 @@ def teacher_logits(
 
 
 def interaction_divergence(
-    student: Tensor,
-    teacher: Tensor,
-    word_mask: Tensor,
-    frame_mask: Tensor,
-    padding: Choice = "correct",
-    second_kl: Choice = "correct",
+    student: Tensor, teacher: Tensor, cells: Tensor, padding: Choice = "correct", second_kl: Choice = "correct"
 ) -> Tensor:
     """KL(teacher ‖ student) of the softmax over frames, mean over words, plus the same with the sides exchanged.
 
-    Of logits [B,T,V], masks [B,T] and [B,V]. The choices are hbi.config.DeparturesConfig's kl_padding and second_kl.
+    Of logits [B,T,V] among ``cells`` [B,T,V] bool. The choices are those of ``row_divergence`` and second_kl of
+    hbi.config.DeparturesConfig.
     """
-    cells = word_mask[:, :, None] & frame_mask[:, None, :]
-    if padding == "released":
-        student, teacher, cells = student * cells, teacher * cells, torch.ones_like(cells)
     axes = (2, 1, 0) if second_kl == "released" else (0, 2, 1)
     exchanged = row_divergence(student.permute(axes), teacher.permute(axes), cells.permute(axes), padding)
     return row_divergence(student, teacher, cells, padding) + exchanged

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,9 @@ Side = Literal["text", "video"]
 
 class HBI(System):
     """Words and frames (entity level) merge into phrases and clips (action), and these once more (event)."""
+
+    zeroes_padded_interactions: ClassVar[bool] = True
+    """With the released kl_padding: what student and teacher network say of padded cells is taken for 0."""
 
     def __init__(self, config: HBIConfig, seed: int = 0, sizes: Mapping[str, Any] | None = None) -> None:
         """``sizes``: those of the encoder, in open_clip's format; none: ``config.encoder`` names them."""
@@ -204,8 +207,12 @@ class HBI(System):
         network = self._teacher_network(level, cosines.device)
         generator = self._generator(cosines.device, "coalitions", level)
         logits = teacher_logits(teacher, game, network, seen, generator)
-        masks = text[f"{level}/mask"], video[f"{level}/mask"]
-        return interaction_divergence(student, logits, *masks, departures.kl_padding, departures.second_kl)
+        if seen is not None:
+            return interaction_divergence(student, logits, game.cells, second_kl=departures.second_kl)
+        every = torch.ones_like(game.cells)
+        if self.zeroes_padded_interactions:
+            student, logits = student * game.cells, logits * game.cells
+        return interaction_divergence(student, logits, every, departures.kl_padding, departures.second_kl)
 
     def _teacher_network(self, level: Level, device: torch.device) -> BanzhafEstimator | None:
         """The network that teaches ``level``; none: its game does. RunFailure where one is wanted and not there."""

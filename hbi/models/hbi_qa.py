@@ -47,6 +47,7 @@ class HBIQA(HBI):
     """Questions take the place of captions; every level that is trained also answers."""
 
     config: HBIQAConfig
+    zeroes_padded_interactions = False  # the published code does so for retrieval alone
 
     def __init__(self, config: HBIQAConfig, seed: int = 0, sizes: Mapping[str, Any] | None = None) -> None:
         super().__init__(config, seed, sizes)
