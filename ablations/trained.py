@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hbi.config import EstimatorConfig, HBIConfig, SystemConfig
 from hbi.errors import InputError, RunFailure
-from hbi.models import System, build
+from hbi.models import System, build, released
 from hbi.models.estimator_training import EstimatorTraining
 from hbi.models.hbi import HBI
 from hbi.weights import fit, read_weights
@@ -52,7 +52,7 @@ def trained(folder: Path) -> System:
 
 
 def given(spec: RunSpec) -> System:
-    """The model of ``spec`` with the weights of its checkpoint, in the layout that our runs write.
+    """The model of ``spec`` with the weights of its checkpoint, in the layout that our runs write or the published one.
 
     Raises InputError where they cannot be read or do not fit.
     """
@@ -63,7 +63,11 @@ def given(spec: RunSpec) -> System:
 
 def _with_weights(config: SystemConfig, seed: int, file: Path) -> System:
     model = build(config.model_copy(update={"pretrained": None}), seed)  # replaced anyway: nothing is downloaded
-    fit(model, read_weights(file), file)
+    state = read_weights(file)
+    if isinstance(model, HBI) and released.is_published(state):
+        released.fill(model, state, file)
+    else:
+        fit(model, state, file)
     return model
 
 

@@ -3,6 +3,9 @@
 from typing import Any
 
 from ablations.registry import register
+from hbi.config import DeparturesConfig
+
+RELEASED_TRAINING = {"optimiser": "bertadam", "schedule": "released", "precision": "released"}
 
 
 def _one_level(level: str, **more: Any) -> dict[str, Any]:
@@ -13,6 +16,15 @@ def _one_level(level: str, **more: Any) -> dict[str, Any]:
         "similarity_rates": {level: 1.0},
         "distillation_weight": 0.0,
         **more,
+    }
+
+
+def _as_published(estimator: str) -> dict[str, Any]:
+    """The published losses, with the network of the variant ``estimator`` as teacher."""
+    return {
+        "teacher": {"method": "estimated", "estimator": estimator, "weight": 1.0},
+        "distillation_weight": 2.0,
+        "departures": DeparturesConfig.all_released().model_dump(),
     }
 
 
@@ -55,12 +67,75 @@ register(
 )
 register(
     "hbi-estimated",
-    "the full method with a learned estimator as teacher, as published; its training comes first",
-    model={"system": "hbi", "teacher": {"method": "estimated"}},
+    "the full method with a learned estimator as teacher at every level; its training comes first",
+    model={"system": "hbi", "teacher": {"method": "estimated"}, "departures": {"merged_teacher": "released"}},
+)
+register(
+    "hbi-released",
+    "the published code to rounding, with all its departures; its estimator's training comes first",
+    model={"system": "hbi", **_as_published("estimator-released"), "freeze": "patches"},
+    training={**RELEASED_TRAINING, "selection": "test", "select_every": 150},
+    evaluation={"ties": "released"},
 )
 register(
     "estimator",
     "no system but the network that hbi-estimated needs, trained on the games of hbi-no-banzhaf",
     model={"system": "estimator"},
     training={"epochs": 10, "lr": 1e-2, "weight_decay": 0.0, "accumulation": 1, "selection": "last"},
+)
+register(
+    "estimator-released",
+    "the network that hbi-released needs, trained as published: its sampler's labels, padding, BertAdam",
+    model={"system": "estimator", "labels": "released", "padding": "released"},
+    training={**RELEASED_TRAINING, "epochs": 10, "lr": 1e-2, "accumulation": 1, "selection": "last"},
+)
+
+# ---- question answering
+
+register(
+    "no-hbi-qa",
+    "question answering, baseline: words and frames, answer and contrastive losses only",
+    model=_one_level("entity", system="hbi-qa", teacher=None),
+)
+register(
+    "entity-only-qa",
+    "question answering by words and frames alone, with the exact Banzhaf teacher",
+    model=_one_level("entity", system="hbi-qa"),
+)
+register(
+    "action-only-qa",
+    "question answering by phrases and clips alone (merged once), with the exact Banzhaf teacher",
+    model=_one_level("action", system="hbi-qa"),
+)
+register(
+    "event-only-qa",
+    "question answering by the twice merged tokens alone, with the exact Banzhaf teacher",
+    model=_one_level("event", system="hbi-qa"),
+)
+register(
+    "hbi-qa",
+    "question answering by the full method: three levels, exact Banzhaf teacher, self-distillation",
+    model={"system": "hbi-qa"},
+)
+register(
+    "hbi-no-banzhaf-qa",
+    "question answering with deep supervision only: three levels, no teacher, no self-distillation",
+    model={"system": "hbi-qa", "teacher": None, "distillation_weight": 0.0},
+)
+register(
+    "hbi-released-qa",
+    "question answering by the published code to rounding; its estimator's training comes first",
+    model={
+        "system": "hbi-qa",
+        **_as_published("estimator-released-qa"),
+        "freeze": "embeddings",
+        "head_padding": "released",
+    },
+    training={**RELEASED_TRAINING, "selection": "test"},
+)
+register(
+    "estimator-released-qa",
+    "the network that hbi-released-qa needs, trained on the games of hbi-no-banzhaf-qa",
+    model={"system": "estimator", "source": "hbi-no-banzhaf-qa", "labels": "released", "padding": "released"},
+    training={**RELEASED_TRAINING, "epochs": 10, "lr": 1e-2, "accumulation": 1, "selection": "last"},
 )

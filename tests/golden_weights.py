@@ -12,6 +12,18 @@ SEED = 20230618
 
 def drawn(name: str, tensor: dict) -> torch.Tensor:
     """The weight of the published key ``name``, a manifest's entry."""
+    if tensor["kind"] == "int_zero":
+        return torch.zeros((), dtype=torch.int64)
     random = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()) ^ SEED))
-    noise = random.standard_normal(size=tensor["shape"]) if tensor["kind"] == "normal" else 0.0
-    return torch.tensor(np.float32(tensor["mean"] + tensor["scale"] * noise))
+    noise = {
+        "normal": lambda: random.standard_normal(size=tensor["shape"]),
+        "one_plus_abs": lambda: np.abs(random.standard_normal(size=tensor["shape"])),
+        "constant": lambda: np.float64(0),
+    }[tensor["kind"]]()
+    return torch.from_numpy(np.asarray(tensor["mean"] + tensor["scale"] * noise, dtype=np.float32))
+
+
+def published_weights(entries: dict[str, list]) -> dict[str, torch.Tensor]:
+    """All weights of a model, from what tests/golden keeps of its manifest: kind, shape, mean and scale by key."""
+    fields = ("kind", "shape", "mean", "scale")
+    return {name: drawn(name, dict(zip(fields, entry, strict=True))) for name, entry in entries.items()}

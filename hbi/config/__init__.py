@@ -5,7 +5,16 @@ that builds it as "module:function", which is imported only when a run needs it.
 """
 
 from hbi.config.base import LEVELS, Choice, Config, Level, imported, plugins
-from hbi.config.data import DATASETS, AnyData, DataConfig, MSRVTTConfig, ShapesConfig, datasets
+from hbi.config.data import (
+    DATASETS,
+    AnyData,
+    DataConfig,
+    MSRVTTConfig,
+    MSRVTTQAConfig,
+    ShapesConfig,
+    ShapesQAConfig,
+    datasets,
+)
 from hbi.config.models import (
     SYSTEMS,
     AnySystem,
@@ -36,9 +45,11 @@ __all__ = [
     "HBIQAConfig",
     "Level",
     "MSRVTTConfig",
+    "MSRVTTQAConfig",
     "ModelConfig",
     "RuntimeConfig",
     "ShapesConfig",
+    "ShapesQAConfig",
     "SystemConfig",
     "TeacherConfig",
     "TrainingConfig",

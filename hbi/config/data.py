@@ -13,6 +13,7 @@ class DataConfig(Config):
     """What every data set shares: how captions and videos become tokens and frames."""
 
     loader: ClassVar[str]
+    task: ClassVar[Literal["retrieval", "qa"]] = "retrieval"
 
     name: str = Field(description="Which data set.")
     root: str | None = Field(None, description="Folder of the data set. Not part of a run's identity.")
@@ -22,6 +23,11 @@ class DataConfig(Config):
     reader: Literal["auto", "decord", "pyav"] = Field(
         "auto", description="Video reader; auto takes decord where it imports, else PyAV."
     )
+
+    @property
+    def files(self) -> dict[str, str]:
+        """As ModelConfig.files: those that options name, not those in ``root``."""
+        return {}
 
 
 class ShapesConfig(DataConfig):
@@ -51,7 +57,42 @@ class MSRVTTConfig(DataConfig):
     )
 
 
-DATASETS: dict[str, type[DataConfig]] = {"shapes": ShapesConfig, "msrvtt": MSRVTTConfig}
+class ShapesQAConfig(ShapesConfig):
+    """Questions about the generated videos of shapes: what, who, how, when, where; answers are one word."""
+
+    loader: ClassVar[str] = "hbi.data.shapes_qa:load"
+    task: ClassVar[Literal["retrieval", "qa"]] = "qa"
+
+    name: Literal["shapes-qa"] = Field("shapes-qa", description="Which data set.")  # type: ignore[assignment]
+
+
+class MSRVTTQAConfig(DataConfig):
+    """MSRVTT-QA (Xu et al., ACM MM 2017), questions about the videos of MSR-VTT."""
+
+    loader: ClassVar[str] = "hbi.data.msrvtt_qa:load"
+    task: ClassVar[Literal["retrieval", "qa"]] = "qa"
+
+    name: Literal["msrvtt-qa"] = Field("msrvtt-qa", description="Which data set.")
+    root: str | None = Field("data/MSR-VTT", description="Folder with qa/ and videos/. Not part of a run's identity.")
+    max_words: int = Field(32, ge=3, description="Tokens a question keeps, start and end token included.")
+    labels: str | None = Field(
+        None,
+        description='Label file, {"answer": label}; default: qa/train_ans2label.json, or where that is missing the '
+        "most frequent answers of the training questions.",
+    )
+    most_frequent: int = Field(1500, ge=1, description="How many of these answers, where there is no label file.")
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {"labels": self.labels} if self.labels else {}
+
+
+DATASETS: dict[str, type[DataConfig]] = {
+    "shapes": ShapesConfig,
+    "msrvtt": MSRVTTConfig,
+    "shapes-qa": ShapesQAConfig,
+    "msrvtt-qa": MSRVTTQAConfig,
+}
 
 
 @cache

@@ -29,6 +29,7 @@ class SystemConfig(ModelConfig):
     """What every retrieval system shares: the encoder of words and frames."""
 
     builder: ClassVar[str]
+    task: ClassVar[Literal["retrieval", "qa"]] = "retrieval"
 
     encoder: str = Field("tiny", description="An open_clip model name, or one of ours (hbi/models/encoders/*.json).")
     pretrained: str | None = Field(
@@ -168,8 +169,10 @@ class HBIConfig(SystemConfig):
     distillation_weight: float = Field(
         0.1, ge=0, description="Weight of the self-distillation from the entity level; 0: none."
     )
-    freeze_patch_embedding: bool = Field(
-        False, description="Leave the first layer of the frame encoder as it is, as published."
+    freeze: Literal["nothing", "patches", "embeddings"] = Field(
+        "nothing",
+        description="Part of the encoder that stays as it is: the embedding of patches, as in the published retrieval; "
+        "or those of patches, words and positions, as in the published question answering.",
     )
     departures: DeparturesConfig = DeparturesConfig()
 
@@ -202,6 +205,7 @@ class HBIQAConfig(HBIConfig):
     """HBI for questions: an answer head at each level beside the losses of retrieval (section 4.3 of its paper)."""
 
     builder: ClassVar[str] = "hbi.models.hbi_qa:HBIQA"
+    task: ClassVar[Literal["retrieval", "qa"]] = "qa"
 
     system: Literal["hbi-qa"] = "hbi-qa"  # type: ignore[assignment]
     text_merge_rates: tuple[Rate, Rate] = Field((0.25, 0.125), description="Clusters per word, then per phrase.")

@@ -16,15 +16,27 @@ from hbi.weights import fit, read_weights
 
 OURS = Path(__file__).parent / "encoders"
 
+OPENAI_NAMES = {
+    "ViT-B/32": "ViT-B-32-quickgelu",
+    "ViT-B/16": "ViT-B-16-quickgelu",
+    "ViT-L/14": "ViT-L-14-quickgelu",
+    "ViT-L/14@336px": "ViT-L-14-336-quickgelu",
+}
+"""OpenAI's names of its CLIPs → open_clip's. All have QuickGELU, which open_clip's names without it leave out."""
+
+OPENAI_SIZES = ("input_resolution", "context_length", "vocab_size")
+"""Numbers that OpenAI's files hold beside the weights."""
+
 
 def encoder_sizes(name: str) -> dict[str, Any]:
-    """Sizes in open_clip's own JSON format, of encoder ``name``: one of ours, a file, or one of open_clip's.
+    """Sizes in open_clip's own JSON format, of encoder ``name``: one of ours, a file, one of open_clip's or OpenAI's.
 
     Raises InputError for a name or a file that is none.
     """
     file = Path(name) if name.endswith(".json") else OURS / f"{Path(name).name}.json"
     if file.is_file():
         return _read_sizes(file)
+    name = open_clip_name(name)
     known = {path.stem for path in OURS.glob("*.json")} | set(open_clip.list_models())
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or ["tiny", "ViT-B-32-quickgelu"]
@@ -34,6 +46,11 @@ def encoder_sizes(name: str) -> dict[str, Any]:
     if not isinstance(vision.get("layers"), int) or "hf_model_name" in text or "multimodal_cfg" in sizes:
         raise InputError(f"encoder {name!r} is not a CLIP with a vision transformer; take one such as ViT-B-32")
     return sizes
+
+
+def open_clip_name(name: str) -> str:
+    """OpenAI's name of a CLIP as open_clip has it; any other as it is."""
+    return OPENAI_NAMES.get(name, name)
 
 
 def _read_sizes(file: Path) -> dict[str, Any]:
@@ -78,32 +95,48 @@ class ClipEncoder(nn.Module):
         self.clip.set_grad_checkpointing()
 
     def load(self, pretrained: str, name: str) -> None:
-        """Takes the weights of ``pretrained``: a file (safetensors, or a plain state dict) or an open_clip tag."""
+        """Takes the weights of ``pretrained`` for encoder ``name``: an open_clip tag, or a file as ``read_weights``
+        knows it, of open_clip's layout or OpenAI's, which is the same. Half precision is taken to float32.
+
+        Raises InputError where they cannot be had, do not fit, or belong to an encoder with another activation.
+        """
         check_weights(pretrained, name)
         if is_file(pretrained):
             state = read_weights(Path(pretrained))
-            for key in (
-                "input_resolution",
-                "context_length",
-                "vocab_size",
-            ):  # OpenAI's files carry their sizes along
-                state.pop(key, None)
+            if [state.pop(key) for key in OPENAI_SIZES if key in state]:
+                check_activation(pretrained, name, self.sizes)
             fit(self.clip, state, Path(pretrained))
         else:
-            source = open_clip.create_model(name, pretrained=pretrained, precision="fp32")
+            source = open_clip.create_model(open_clip_name(name), pretrained=pretrained, precision="fp32")
             self.clip.load_state_dict(source.state_dict())
 
 
 def check_weights(pretrained: str, encoder: str) -> None:
-    """Raises InputError when ``pretrained`` is neither a file here nor a tag that open_clip has for ``encoder``."""
+    """Raises InputError when ``pretrained`` is neither a file here nor a tag that open_clip has for ``encoder``, or
+    one whose weights were trained with another activation."""
     if is_file(pretrained):
         if not Path(pretrained).is_file():
             raise InputError(f"model.pretrained: no such file: {pretrained}")
         return
-    tags = open_clip.list_pretrained_tags_by_model(encoder)
+    name = open_clip_name(encoder)
+    tags = open_clip.list_pretrained_tags_by_model(name)
     if pretrained not in tags:
         known = f"its tags: {', '.join(tags)}" if tags else "it has no tags, so give a file"
         raise InputError(f"model.pretrained: {pretrained!r} is no tag of encoder {encoder!r}; {known}")
+    if open_clip.get_pretrained_cfg(name, pretrained).get("quick_gelu"):
+        check_activation(pretrained, encoder, encoder_sizes(name))
+
+
+def check_activation(pretrained: str, encoder: str, sizes: dict[str, Any]) -> None:
+    """Raises InputError unless ``encoder`` of these ``sizes`` has QuickGELU, which the weights were trained with.
+
+    With GELU they would load and run, and be worse; open_clip says so in a warning alone.
+    """
+    if sizes.get("quick_gelu"):
+        return
+    name = f"{encoder}-quickgelu"
+    better = f"take {name}" if name in open_clip.list_models() else 'give it "quick_gelu": true'
+    raise InputError(f"model.pretrained: {pretrained!r} needs QuickGELU, and encoder {encoder!r} has GELU; {better}")
 
 
 def attention_bias(visible: Tensor, heads: int, dtype: torch.dtype) -> Tensor:

@@ -25,6 +25,16 @@ from hbi.seeds import spread
 
 Side = Literal["text", "video"]
 
+FROZEN: dict[str, tuple[str, ...]] = {
+    "nothing": (),
+    "patches": ("visual.conv1",),
+    "embeddings": (
+        *("visual.conv1", "visual.class_embedding", "visual.positional_embedding", "visual.ln_pre"),
+        *("positional_embedding", "token_embedding"),
+    ),
+}
+"""How the names of the encoder's weights begin that a HBIConfig.freeze leaves alone."""
+
 
 class HBI(System):
     """Words and frames (entity level) merge into phrases and clips (action), and these once more (event)."""
@@ -38,8 +48,8 @@ class HBI(System):
         self.config, self.seed = config, seed
         with initialised(seed, "encoder"):
             self.encoder = ClipEncoder(dict(sizes or encoder_sizes(config.encoder)))
-        if config.freeze_patch_embedding:
-            self.encoder.clip.visual.conv1.requires_grad_(False)
+        for name, weight in self.encoder.clip.named_parameters():
+            weight.requires_grad_(not name.startswith(FROZEN[config.freeze]))
         self.image_size, self.context_length = self.encoder.image_size, self.encoder.context_length
         width, heads = self.encoder.width, self.encoder.heads
         with initialised(seed, "temporal"):

@@ -100,7 +100,7 @@ def load(system: Published, weights: Weights, *, seed: int = 0, **options: Any) 
         return _load_estimator(state, origin, seed, options).eval()
     if system not in ("hbi", "hbi-qa"):
         raise InputError(f"released.load: unknown system {system!r}; known: hbi, hbi-qa, hbi-estimator")
-    _check_sizes(state, origin)
+    _check_sizes(state, origin, _NEEDED | (_NEEDED_FOR_ANSWERS if system == "hbi-qa" else {}))
     sizes = _encoder_sizes(state)
     config = _config(system, state, options)
     model = HBIQA(config, seed, sizes) if isinstance(config, HBIQAConfig) else HBI(config, seed, sizes)
@@ -189,7 +189,7 @@ def _config(system: Published, state: Mapping[str, Tensor], options: Mapping[str
         "student_width": len(state["banzhafmodel.Q"]),
         "teacher": TeacherConfig(method="estimated", weight=1.0),
         "distillation_weight": 2.0,
-        "freeze_patch_embedding": True,
+        "freeze": "patches",
         "departures": DeparturesConfig.all_released(),
     }
     if system == "hbi":
@@ -235,9 +235,11 @@ _NEEDED = {
 }
 """The tensors that the sizes are read from, and how many axes each has."""
 
+_NEEDED_FOR_ANSWERS = {"classifier.2.weight": 2, "v_proj.weight": 2}
 
-def _check_sizes(state: Mapping[str, Tensor], origin: Path | str) -> None:
-    if missing := [name for name, axes in _NEEDED.items() if name not in state or state[name].ndim != axes]:
+
+def _check_sizes(state: Mapping[str, Tensor], origin: Path | str, needed: Mapping[str, int]) -> None:
+    if missing := [name for name, axes in needed.items() if name not in state or state[name].ndim != axes]:
         raise InputError(f"{origin}: no published checkpoint of HBI: {', '.join(missing[:5])} missing or misshapen")
 
 
@@ -253,7 +255,7 @@ def _load_estimator(state: Mapping[str, Tensor], origin: Path | str, seed: int, 
         _unheld[network] = {name: weight.clone() for name, weight in alone.items() if name.startswith("bn.")}
         return network
     network = from_published(_under(TEACHER, state), origin)
-    _check_sizes({**state, "banzhafmodel.Q": network.query}, origin)
+    _check_sizes(state, origin, {name: axes for name, axes in _NEEDED.items() if name != "banzhafmodel.Q"})
     words_and_frames = HBIConfig(
         encoder="as in the checkpoint",
         temporal_layers=_layers(state, "transformerClip."),
