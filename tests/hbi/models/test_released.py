@@ -303,3 +303,51 @@ def test_the_corrected_method_takes_published_weights(retrieval):
     losses = model.train().losses(retrieval.batch)
     assert all(loss.isfinite() for loss in losses.values())
     assert released.published_state(model).keys() == retrieval.weights.keys()
+
+
+# ---- the estimator
+
+
+def estimator_file(weights) -> dict:
+    return {name.removeprefix(released.TEACHER): w for name, w in weights.items() if name.startswith(released.TEACHER)}
+
+
+def estimator_model(weights) -> dict:
+    """The state of the model that the published code trains an estimator in: no merging, no students."""
+    left_out = ("t_ctm", "v_ctm", "t_block", "v_block", "banzhafmodel")
+    return {name: weight for name, weight in weights.items() if not name.startswith(left_out)}
+
+
+def test_an_estimators_own_file_gives_the_teacher_of_the_whole_model(retrieval, tmp_path):
+    torch.save(estimator_file(retrieval.weights), tmp_path / "estimator.pth")
+    network = released.load("hbi-estimator", tmp_path / "estimator.pth")
+    assert network.scale == 1000
+    teacher = released.load("hbi", retrieval.weights).taught_by
+    cosines = torch.rand(2, 24, 12)
+    assert torch.equal(network(cosines, None), teacher(cosines, None))
+    released.save(network, tmp_path / "again.pth")
+    again = torch.load(tmp_path / "again.pth", weights_only=True)
+    assert again.keys() == estimator_file(retrieval.weights).keys()
+    assert all(torch.equal(again[name], weight) for name, weight in estimator_file(retrieval.weights).items())
+
+
+def test_the_model_that_trains_the_estimator_comes_in_and_out_whole(retrieval):
+    weights = estimator_model(retrieval.weights)
+    training = released.load("hbi-estimator", weights)
+    assert training.config.labels == "released"
+    again = released.published_state(training)
+    assert again.keys() == weights.keys()
+    assert all(torch.equal(again[name], weight) for name, weight in weights.items())
+    loss = training.train().losses(retrieval.batch)["total"]
+    loss.backward()
+    assert loss.isfinite()
+    assert all(weight.grad is None for weight in training.source.parameters())
+
+
+def test_an_estimator_that_does_not_fit_is_named(retrieval):
+    weights = estimator_file(retrieval.weights)
+    del weights["cnn2.bias"]
+    with pytest.raises(InputError, match=r"state dict: .*missing cnn2\.bias"):
+        released.load("hbi-estimator", weights)
+    with pytest.raises(InputError, match="unexpected banzhafmodel"):
+        released.load("hbi-estimator", retrieval.weights)
