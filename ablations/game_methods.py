@@ -78,7 +78,7 @@ def learned(training: EstimatorTraining, pairs: Batch) -> dict[str, float]:
     config = training.config
     metrics: dict[str, float] = {}
     for level, game in games_of(training.source, pairs).items():
-        found = training.network(game.similarity, game.cells) / config.scale
+        found = estimated_interaction(training.network, training.padded(game))
         reached = agreement(found, exactly(game, config.index), game.cells, config.scale)
         metrics |= {f"correlation/{level}": reached.correlation, f"sign/{level}": 100 * reached.sign}
     return metrics

@@ -31,7 +31,10 @@ class SystemConfig(ModelConfig):
     builder: ClassVar[str]
     task: ClassVar[Literal["retrieval", "qa"]] = "retrieval"
 
-    encoder: str = Field("tiny", description="An open_clip model name, or one of ours (hbi/models/encoders/*.json).")
+    encoder: str = Field(
+        "tiny",
+        description="A name of open_clip's or OpenAI's (ViT-B/32), one of ours (hbi/models/encoders), or a FILE.json.",
+    )
     pretrained: str | None = Field(
         None, description="Weights of the encoder: an open_clip tag or a file; none trains it from scratch."
     )

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from hbi.config import LEVELS, DeparturesConfig, EstimatorConfig, HBIConfig, HBIQAConfig, TeacherConfig
 from hbi.errors import InputError
 from hbi.files import write_atomically
-from hbi.games.estimator import PUBLISHED_NAMES, BanzhafEstimator, from_published, to_published
+from hbi.games.estimator import PUBLISHED_NAMES, PUBLISHED_SCALE, BanzhafEstimator, from_published, to_published
 from hbi.models.estimator_training import EstimatorTraining
 from hbi.models.hbi import HBI
 from hbi.models.hbi_qa import HBIQA
@@ -148,14 +148,14 @@ def published_state(model: HBI | BanzhafEstimator | EstimatorTraining) -> dict[s
     if isinstance(model, EstimatorTraining):
         source = {published_name(name): weight for name, weight in model.source.state_dict().items()}
         return source | _over(TEACHER, to_published(model.network)) | unheld
-    own = {published_name(name): weight for name, weight in model.state_dict().items()}
-    new = _over(TEACHER, to_published(model.taught_by or BanzhafEstimator(model.config.student_width)))
+    new = to_published(BanzhafEstimator(model.config.student_width, PUBLISHED_SCALE))
+    state = _over(TEACHER, new)
     for number in _NUMBER.values():
-        fresh = _over(f"banzhafmodel{number}.", to_published(BanzhafEstimator(model.config.student_width)))
-        new |= {name: weight for name, weight in fresh.items() if ".bn." in name}
-    state = new | unheld | own
+        state |= {f"banzhafmodel{number}.{name}": weight for name, weight in new.items() if name.startswith("bn.")}
+    state |= unheld
     if model.taught_by:
-        state |= {name: weight for name, weight in new.items() if name.startswith(TEACHER) and name not in unheld}
+        state |= {name: w for name, w in _over(TEACHER, to_published(model.taught_by)).items() if ".bn." not in name}
+    state |= {published_name(name): weight for name, weight in model.state_dict().items()}
     if missing := [name for name in _layout(model) if name not in state]:
         raise InputError(
             f"released.save: the model lacks {missing[0]} and {len(missing) - 1} more of the published one"

@@ -16,7 +16,7 @@ from hbi.files import write_atomically
 from hbi.models import System
 from hbi.training import checkpoint
 from hbi.training.checkpoint import Progress
-from hbi.training.optimiser import optimiser, set_learning_rate
+from hbi.training.optimiser import optimiser, set_learning_rate, share_of_peak
 from hbi.training.step import backward
 
 STATE, BEST = "training.pt", "best.pt"
@@ -39,10 +39,14 @@ class Task:
     device: torch.device
     folder: Path
     steps_per_epoch: int
+    published_steps: int
+    """Length of the published schedule."""
     batches: Callable[[int, int], Iterator[Batch]]
     """(epoch, first step) → the epoch's batches from that step on."""
     validate: Callable[[], dict[str, float]] | None
     """Metrics on the split that is watched; none where the data set has none."""
+    watched: str
+    """The metric whose largest value selects the weights."""
     log: Callable[[Event], None]
     requested: Callable[[], Request | None]
     """What the outside wants, asked after every step."""
@@ -78,7 +82,7 @@ def _epoch(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: 
     for batch in task.batches(progress.epoch, progress.step):
         started = time.perf_counter()
         done = progress.epoch * task.steps_per_epoch + progress.step
-        set_learning_rate(adam, done, steps, config.warmup)
+        set_learning_rate(adam, share_of_peak(config, done, steps, task.published_steps))
         model.step = done
         adam.zero_grad(set_to_none=True)
         try:
@@ -109,6 +113,8 @@ def _epoch(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: 
                 "loss": terms["total"],
             }
         )
+        if task.validate and _looks_at(task, done + 1) and progress.step < task.steps_per_epoch:  # else at its close
+            _keep_best(task, progress, task.validate(), progress.epoch + 1)
         match task.requested():
             case "save":
                 checkpoint.save(task.folder / STATE, progress, model, adam, scaler)
@@ -118,7 +124,7 @@ def _epoch(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: 
 
 
 def _close_epoch(task: Task, progress: Progress, metrics: dict[str, float], adam: torch.optim.Optimizer) -> None:
-    """Adds the epoch to the curve, and keeps the weights when they are the best of the run so far."""
+    """Adds the epoch to the curve; its end is a look at the watched split as well."""
     progress.epoch += 1
     point = {
         "epoch": progress.epoch,
@@ -131,7 +137,23 @@ def _close_epoch(task: Task, progress: Progress, metrics: dict[str, float], adam
     }
     progress.curve.append(point)
     progress.step, progress.sums, progress.seconds = 0, {}, 0.0
-    if task.config.selection != "last" and (progress.best is None or metrics["t2v/R@1"] > progress.best):
-        progress.best, progress.best_epoch = metrics["t2v/R@1"], progress.epoch
-        write_atomically(task.folder / BEST, lambda file: torch.save(task.model.state_dict(), file))
+    if _looks_at(task, point["step"]):
+        _keep_best(task, progress, metrics, progress.epoch)
     task.log({"event": "epoch", **point, "epochs": task.config.epochs})
+
+
+def _looks_at(task: Task, step: int) -> bool:
+    """Whether the weights after ``step`` steps are a candidate of the selection."""
+    config, per_epoch = task.config, task.steps_per_epoch
+    every = config.select_every or per_epoch
+    return config.selection != "last" and (step % every == 0 or step == config.epochs * per_epoch)
+
+
+def _keep_best(task: Task, progress: Progress, metrics: dict[str, float], epoch: int) -> None:
+    """Keeps the weights of ``epoch`` (counted from 1) when they are the best so far.
+
+    A training that is killed after this goes on from an earlier state, and finds the same weights again.
+    """
+    if progress.best is None or metrics[task.watched] > progress.best:
+        progress.best, progress.best_epoch = metrics[task.watched], epoch
+        write_atomically(task.folder / BEST, lambda file: torch.save(task.model.state_dict(), file))

@@ -64,7 +64,7 @@ def test_each_takes_what_the_one_before_has_left(done):
     assert user.metrics.keys() == source.metrics.keys()
     assert user.curve[0].losses["banzhaf/entity"] > 0
     with safe_open(folder / "store" / chain[1].run_id / "model.safetensors", "pt") as file:
-        assert file.metadata() == {"index": "banzhaf"}
+        assert file.metadata() == {"index": "banzhaf", "scale": "1000.0"}
         assert not [name for name in file.keys() if name.startswith("source")]  # noqa: SIM118  (no mapping)
 
 

@@ -1,11 +1,10 @@
-"""The learned estimator: the published network, its labels, its training, its file."""
+"""The learned estimator: its training, its scale, padding, its files. Golden numbers: models/test_estimator_golden."""
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from hbi.errors import InputError
 from hbi.files import write_atomically
@@ -16,22 +15,8 @@ from hbi.games.estimator import (
     estimation_error,
     load_estimator,
     save_estimator,
+    to_published,
 )
-from tests.golden_weights import GOLDEN, drawn
-
-PUBLISHED = {"query": "Q", "key": "K", "value": "V", "convolution_in": "cnn1", "convolution_out": "cnn2"}
-golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden data are not beside this checkout")
-
-
-def published(prefix: str, tensors: dict) -> BanzhafEstimator:
-    estimator = BanzhafEstimator()
-    state = {}
-    for name in estimator.state_dict():
-        ours, _, rest = name.partition(".")
-        key = ".".join(filter(None, [prefix, PUBLISHED[ours], rest]))
-        state[name] = drawn(key, tensors[key])
-    estimator.load_state_dict(state)
-    return estimator
 
 
 def games(seed: int, B: int = 32, T: int = 8, V: int = 6) -> TokenGame:
@@ -43,48 +28,14 @@ def games(seed: int, B: int = 32, T: int = 8, V: int = 6) -> TokenGame:
     return TokenGame(text @ video.mT, *scores, torch.arange(T) < lengths)
 
 
-@golden
-@pytest.mark.parametrize("prefix", ["banzhafteacher", "banzhafmodel"])
-@pytest.mark.parametrize("case", "abc")
-def test_outputs_and_gradients_are_those_of_the_published_network(prefix, case):
-    arrays = np.load(GOLDEN / "banzhaf_module.npz")
-    tensors = json.loads((GOLDEN / "banzhaf_module_manifest.json").read_text())[prefix]
-    a = torch.from_numpy(arrays[f"{case}_input"]).requires_grad_()
-    found = published(prefix, tensors)(a, torch.ones_like(a, dtype=torch.bool))
-    (gradient,) = torch.autograd.grad(found.square().sum(), a)
-    for ours, name in ((found, "output"), (gradient, "grad_input_of_sum_sq")):
-        theirs = arrays[f"{prefix}_{case}_{name}"]
-        np.testing.assert_allclose(ours.detach().numpy(), theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
-
-
-@golden
-def test_labels_and_estimates_are_those_of_the_published_training():
-    """Their labels are a thousand times ours. Their network sees padding, so that only the full pair compares."""
-    arrays = {name: torch.from_numpy(array) for name, array in np.load(GOLDEN / "estimator.npz").items()}
-    words, frames = arrays["text_mask"].bool(), arrays["video_mask"].bool()
-    scores = [arrays[f"{side}_weight"].log() for side in ("text", "video")]
-    scores = [s.masked_fill(~mask, 0) for s, mask in zip(scores, (words, frames), strict=True)]
-    game = TokenGame(arrays["diag_token_logits"], *scores, words, frames, padding="released")
-    draw = torch.Generator().manual_seed(0)
-    labels = 1000 * interaction(game, method="released", samples=20_000, generator=draw)
-    expected = arrays["label_exact_expectation"]
-    assert (labels - expected).abs().max() < 5 * 60 / 20_000**0.5  # a draw deviates by about 60
-    full = words.all(-1) & frames.all(-1)
-    assert full.any()
-    tensors = json.loads((GOLDEN / "manifest.json").read_text())["tensors"]
-    found = estimated_interaction(published("banzhafteacher", tensors), game)
-    theirs = arrays["estimator_output_unmasked"]
-    torch.testing.assert_close(found[full], theirs[full], rtol=1e-4, atol=1e-4 * float(theirs.abs().max()))
-
-
 def test_it_learns():
     torch.manual_seed(0)
-    estimator, scale = BanzhafEstimator(16), 1000.0
+    estimator = BanzhafEstimator(16, scale=1000.0)
     adam = torch.optim.Adam(estimator.parameters(), lr=1e-2)
     losses = []
     for step in range(120):
         game = games(step)
-        loss = estimation_error(estimator, game, interaction(game), scale)
+        loss = estimation_error(estimator, game, interaction(game))
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -107,12 +58,75 @@ def test_a_pair_without_words_is_zero_and_disturbs_no_other():
     assert all(weight.grad.isfinite().all() for weight in estimator.parameters())
 
 
-def test_saved_it_answers_in_the_scale_of_its_input(tmp_path):
-    estimator, game = BanzhafEstimator(8), games(0)
-    save_estimator(tmp_path / "it.safetensors", estimator, "shapley", scale=1000.0)
+def test_padding_is_unseen_or_counts_as_zero():
+    """Released: what padded cells hold is seen as 0, so that the same pair in a wider map reads otherwise."""
+    estimator, narrow = BanzhafEstimator(8), torch.rand(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    wide = torch.nn.functional.pad(narrow, (0, 2, 0, 1), value=0.7)
+    words, frames = torch.arange(5) < torch.tensor([[4], [4]]), torch.arange(5) < torch.tensor([[3], [3]])
+    alone = estimated_interaction(estimator, TokenGame(narrow))
+    for padding, same in (("neutral", True), ("released", False)):
+        game = TokenGame(wide, text_mask=words, video_mask=frames, padding=padding)
+        found = estimated_interaction(estimator, game)
+        assert (found[~game.cells] == 0).all()
+        assert torch.allclose(found[:, :4, :3], alone, atol=1e-6) is same
+        labels = torch.ones_like(found) * game.cells
+        errors = (found - labels).square()[game.cells]
+        counted = errors.mean() if same else errors.sum() / wide.numel()
+        torch.testing.assert_close(estimation_error(estimator, game, labels), counted)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0, 0.1])
+def test_saved_it_is_the_same_to_the_bit_and_answers_in_the_scale_of_its_input(tmp_path, scale):
+    estimator, game = BanzhafEstimator(8, scale), games(0)
+    save_estimator(tmp_path / "it.safetensors", estimator, "shapley")
     again = load_estimator(tmp_path / "it.safetensors", "shapley")
-    torch.testing.assert_close(1000 * estimated_interaction(again, game), estimated_interaction(estimator, game))
+    assert again.scale == scale
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), estimator.parameters(), strict=True))
+    with torch.no_grad():
+        torch.testing.assert_close(scale * estimated_interaction(again, game), estimator(game.similarity, game.cells))
     assert not any(weight.requires_grad for weight in again.parameters())
+
+
+def test_an_old_file_without_a_scale_answers_in_that_of_its_input(tmp_path):
+    save_file(BanzhafEstimator(8).state_dict(), tmp_path / "old.safetensors", metadata={"index": "banzhaf"})
+    assert load_estimator(tmp_path / "old.safetensors", "banzhaf").scale == 1
+
+
+@pytest.mark.parametrize("scale", ["nan", "0", "-1", "inf", "many"])
+def test_a_scale_that_is_none_is_an_error(tmp_path, scale):
+    file = tmp_path / "it.safetensors"
+    save_file(BanzhafEstimator(8).state_dict(), file, metadata={"index": "banzhaf", "scale": scale})
+    with pytest.raises(InputError, match=f"{file.name}: its scale is '{scale}'"):
+        load_estimator(file, "banzhaf")
+
+
+@pytest.mark.parametrize("name", ["it.pth", "it.pt", "it.bin", "pytorch_model.bin.3"])
+@pytest.mark.parametrize(("width", "scale"), [(8, 1000.0), (64, 1.0)])
+def test_a_published_file_is_known_by_its_keys(tmp_path, name, width, scale):
+    estimator, game = BanzhafEstimator(width, scale), games(0)
+    torch.save({f"module.{key}": weight for key, weight in to_published(estimator).items()}, tmp_path / name)
+    again = load_estimator(tmp_path / name, "banzhaf")
+    assert again.scale == 1000
+    torch.testing.assert_close(estimated_interaction(again, game), estimated_interaction(estimator, game))
+    assert torch.equal(again.query, estimator.query)
+
+
+@pytest.mark.parametrize(
+    ("change", "index", "message"),
+    [
+        ({}, "shapley", "was trained for the index banzhaf, not shapley"),
+        ({"Q": None}, "banzhaf", "does not fit the model: missing Q$"),
+        ({"cnn3.bias": torch.zeros(1)}, "banzhaf", "does not fit the model: unexpected cnn3.bias$"),
+        ({"K": torch.zeros(2, 2)}, "banzhaf", r"does not fit the model: K is \[2, 2\], not \[64, 64\]$"),
+        ({"Q": torch.zeros(0, 64)}, "banzhaf", "does not fit the model: .*Q is"),
+    ],
+)
+def test_a_published_file_that_does_not_fit_is_an_error_in_its_names(tmp_path, change, index, message):
+    file = tmp_path / "it.pth"
+    state = to_published(BanzhafEstimator()) | change
+    torch.save({name: weight for name, weight in state.items() if weight is not None}, file)
+    with pytest.raises(InputError, match=message):
+        load_estimator(file, index)
 
 
 def damaged(file: Path) -> None:
@@ -120,8 +134,6 @@ def damaged(file: Path) -> None:
 
 
 def another_kind(file: Path) -> None:
-    from safetensors.torch import save_file
-
     save_file({"query": torch.zeros(()), "surplus": torch.zeros(3)}, file)
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from hbi.config import EstimatorConfig, HBIConfig, TeacherConfig, TrainingConfig
+from hbi.errors import InputError
 from hbi.games import TokenGame, interaction
 from hbi.games.estimator import (
     PUBLISHED_NAMES,
-    BanzhafEstimator,
     estimated_interaction,
     estimation_error,
     from_published,
@@ -20,7 +21,12 @@ from hbi.games.estimator import (
     to_published,
 )
 from hbi.games.released import released_draws
+from hbi.models import build
+from hbi.models.estimator_training import EstimatorTraining
+from hbi.seeds import spread
+from hbi.training.optimiser import optimiser, set_learning_rate, share_of_peak
 from tests.golden_weights import drawn
+from tests.random_batch import batch_of
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 NUMBERS = json.loads((GOLDEN / "hbi_estimator.json").read_text())
@@ -30,7 +36,7 @@ ARRAYS = {name: torch.from_numpy(array) for name, array in np.load(GOLDEN / "hbi
 def published(network: str = "banzhafteacher") -> dict[str, torch.Tensor]:
     """The published state dict of ``network``, by the recipe of the golden data."""
     return {
-        key.removeprefix(f"{network}."): drawn(key, tensor).expand(tensor["shape"])
+        key.removeprefix(f"{network}."): drawn(key, tensor)
         for key, tensor in NUMBERS["weights"].items()
         if key.startswith(f"{network}.")
     }
@@ -91,6 +97,20 @@ def test_a_published_file_survives_the_way_through_ours_bit_for_bit(file, tmp_pa
     assert all(torch.equal(again[name], theirs[name]) for name in PUBLISHED_NAMES.values())
 
 
+def test_the_full_method_takes_a_published_file_as_teacher(file):
+    def with_teacher(estimator: Path, index: str = "banzhaf"):
+        teacher = TeacherConfig(method="estimated", estimator=str(estimator), index=index)
+        return build(HBIConfig(encoder="tiny", temporal_layers=1, teacher=teacher))
+
+    losses = with_teacher(file).losses(batch_of(6))
+    assert all(loss.isfinite() for loss in losses.values())
+    exact = build(HBIConfig(encoder="tiny", temporal_layers=1)).losses(batch_of(6))
+    assert losses["contrastive/entity"] == exact["contrastive/entity"]
+    assert losses["banzhaf/entity"] != exact["banzhaf/entity"]  # it is asked
+    with pytest.raises(InputError, match="was trained for the index banzhaf, not shapley"):
+        with_teacher(file, "shapley")
+
+
 # ---- its training
 
 
@@ -122,3 +142,40 @@ def test_the_gradients_of_the_error_are_the_published_ones():
         theirs = NUMBERS["grads"][f"banzhafteacher.{PUBLISHED_NAMES[name]}"]
         assert weight.grad.norm().item() == pytest.approx(theirs["l2"], rel=1e-4)
         assert weight.grad.sum().item() == pytest.approx(theirs["sum"], rel=1e-4, abs=1e-4 * theirs["l2"])
+
+
+def test_five_steps_lead_where_the_published_ones_do():
+    """On the same labels, by the published optimiser and schedule."""
+    source = build(HBIConfig(encoder="tiny", temporal_layers=1))
+    training = EstimatorTraining(EstimatorConfig(labels="released", padding="released"), 0, source)
+    training.network = from_published(published())
+    start = {name: weight.detach().clone() for name, weight in training.network.named_parameters()}
+    config = TrainingConfig(optimiser="bertadam", schedule="released", lr=NUMBERS["lr"])
+    adam, steps = optimiser(training, config), NUMBERS["t_total"]
+    for number, golden in enumerate(NUMBERS["steps_with_frozen_label"]):
+        set_learning_rate(adam, share_of_peak(config, number, steps, steps))
+        adam.zero_grad()
+        error = estimation_error(training.network, the_game(), in_our_unit("label_y_num100"))
+        error.backward()
+        norm = torch.nn.utils.clip_grad_norm_(training.parameters(), config.clip_norm)
+        adam.step()
+        assert error.item() == pytest.approx(golden["loss"], rel=1e-5)
+        assert norm.item() == pytest.approx(golden["grad_norm_before_clip"], rel=1e-4)
+    for name, weight in training.network.named_parameters():
+        theirs = NUMBERS["teacher_params_after_step5"][f"banzhafteacher.{PUBLISHED_NAMES[name]}"]
+        assert weight.norm().item() == pytest.approx(theirs["l2"], rel=1e-5)
+        assert (weight - start[name]).norm().item() == pytest.approx(theirs["delta_l2"], rel=1e-4)
+
+
+@pytest.mark.parametrize("padding", ["correct", "released"])
+def test_training_takes_this_error_of_the_games_of_its_source(padding):
+    batch, source = batch_of(6), build(HBIConfig(encoder="tiny", temporal_layers=1))
+    training = EstimatorTraining(EstimatorConfig(width=8, labels="released", padding=padding), 0, source)
+    loss = training.losses(batch)["total"]
+    text = source.encode_text(batch.token_ids, batch.text_mask)
+    game = source.game("entity", text, source.encode_video(batch.frames, batch.video_mask))
+    draw = torch.Generator().manual_seed(spread(0, "labels", 0))
+    labels = 1000 * interaction(game, method="released", samples=100, generator=draw)
+    found = training.network(game.similarity, None if padding == "released" else game.cells) * game.cells
+    counted = game.cells.numel() if padding == "released" else game.cells.sum()
+    torch.testing.assert_close(loss, (found - labels).square().sum() / counted)

@@ -148,7 +148,7 @@ def test_five_steps_of_the_published_optimiser(retrieval):
     start = {name: parameter.detach().clone() for parameter, name in names.items()}
     adam = optimiser(model, TrainingConfig(optimiser="bertadam", lr=1e-4, coef_lr=1e-3))
     for group in golden["groups"]:
-        known = [name for name in group["names"] if name in start]
+        known = [name for name in group["names"] if name in start and "conv1" not in name]  # that one is frozen
         ours = next(g for g in adam.param_groups if any(names[p] == known[0] for p in g["params"]))
         assert {names[p] for p in ours["params"]} >= set(known)
         assert ours["weight_decay"] == group["weight_decay"]

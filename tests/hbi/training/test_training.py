@@ -48,8 +48,10 @@ def task_of(folder, request=lambda step: None, metrics=None, spoil=None, **train
         device=torch.device("cpu"),
         folder=folder,
         steps_per_epoch=STEPS,
+        published_steps=5 * STEPS,
         batches=batches,
         validate=(lambda: {"t2v/R@1": next(values)}) if metrics else None,
+        watched="t2v/R@1",
         log=log,
         requested=lambda: request(steps[-1]),
     )
