@@ -190,13 +190,15 @@ def tables(
     """Prints the suite's table and writes it as Markdown, LaTeX and CSV."""
     from rich.console import Console
 
+    from hbi.metrics.registry import columns_of
     from results.collect import collect
     from results.tables import plain, write_tables
     from results.terminal import terminal
 
     loaded, wanted = _expand(suite, set_, only)
     rows = [(run.label, run.run_id) for run in wanted if run.in_tables]
-    table = collect(loaded.name, rows, _records(runs), loaded.metrics)
+    columns = loaded.metrics or columns_of({run.spec.data.task for run in wanted})
+    table = collect(loaded.name, rows, _records(runs), columns)
     if json_:
         _print_json(plain(table))
         return

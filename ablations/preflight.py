@@ -1,10 +1,11 @@
 """What must hold before any run of a suite starts; each mistake is one line."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 import hbi.data
-from hbi.config import SystemConfig
+from hbi.config import DATASETS, HBIQAConfig, SystemConfig
 from hbi.data import Dataset, Progress
 from hbi.errors import InputError
 from suites.spec import RunSpec
@@ -15,9 +16,11 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress) -> None:
 
     ``progress(what, done, total)`` is called while videos are generated or read.
     """
+    mistakes = [line for spec in specs if (line := mismatch(spec))]
+    _report(mistakes)  # at once, before torch is loaded or a video generated
+
     from ablations.trained import given  # imports torch
 
-    mistakes: list[str] = []
     datasets: dict[str, Dataset | None] = {}
     for spec in specs:
         key = spec.data.model_dump_json()
@@ -33,8 +36,30 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress) -> None:
                 given(spec)
         except InputError as error:
             mistakes.append(str(error))
+    _report(mistakes)
+
+
+def _report(mistakes: Sequence[str]) -> None:
     if mistakes:
         raise InputError("\n".join(dict.fromkeys(mistakes)))
+
+
+def mismatch(spec: RunSpec) -> str | None:
+    """Why the variant has nothing to do on its data set, in a line; none where the two are of one task."""
+    if not isinstance(spec.model, SystemConfig):  # it comes after a run of a system, which has the mistake
+        return None
+    data, task = spec.data, spec.model.task
+    if data.task != task:
+        fitting = [name for name, config in DATASETS.items() if config.task == task]
+        (nearest,) = difflib.get_close_matches(data.name, fitting, n=1, cutoff=0)
+        does, has = {
+            "qa": ("answers questions", "captions only"),
+            "retrieval": ("ranks captions and videos", "questions"),
+        }[task]
+        return f"variant {spec.variant} {does}, but data set {data.name} has {has}; take {nearest}"
+    if task == "qa" and "similarity" in spec.keep:
+        return f"keep: variant {spec.variant} answers questions, so it has no similarity to keep; take it out"
+    return None
 
 
 def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
@@ -57,7 +82,13 @@ def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
         raise InputError(f"training.selection: {spec.variant} has no metrics to select by; take last")
     if spec.runtime.device == "cuda" and not torch.cuda.is_available():
         raise InputError("runtime.device is cuda, but torch sees no GPU here; take auto or cpu")
-    if dataset is None or spec.checkpoint:
+    if dataset is None:
+        return
+    if isinstance(spec.model, HBIQAConfig) and (needed := len(dataset.vocabulary or ())) > spec.model.answers:
+        raise InputError(
+            f"model.answers is {spec.model.answers}, but {dataset.name} has a vocabulary of {needed}; make it {needed}"
+        )
+    if spec.checkpoint:
         return
     pairs = len(dataset.splits["train"].captions)
     if spec.training.batch_size > pairs:

@@ -22,16 +22,21 @@ from hbi.data.batches import steps_per_epoch
 from hbi.data.video import decoder_version
 from hbi.errors import InputError, RunFailure
 from hbi.files import sha256, write_atomically
-from hbi.metrics.registry import plugin_values
+from hbi.metrics.qa import answered_right, qa_metrics
+from hbi.metrics.registry import HEADLINES, plugin_values
 from hbi.metrics.retrieval import summarise
 from hbi.models.estimator_training import EstimatorTraining
 from hbi.training.loop import BEST, STATE, Event, Request, Stopped, Task, train
+from hbi.training.optimiser import PUBLISHED_EPOCHS
 from results.record import Epoch, Failure, Record
 from results.store import WEIGHTS, write_record
 from suites.spec import RunSpec
 
 SIMILARITY = "similarity.npz"
 """Where it is kept: the matrix of the test split and the column of each caption's video."""
+
+PerQuery = dict[str, NDArray[Any]]
+"""What stands in ranks.npz beside a record (``results.record.Record.ranks``)."""
 
 
 def execute(
@@ -52,7 +57,7 @@ def execute(
     device = device_of(spec.runtime.device)
     memory.reset_peak(device)
     outcome: dict[str, Any]
-    ranked: dict[str, NDArray[np.float64]] | None = None
+    found: PerQuery | None = None
     parameters = 0
     try:
         _check_files(spec)
@@ -60,7 +65,7 @@ def execute(
         parameters = sum(weight.numel() for weight in work.model.parameters() if weight.requires_grad)
         outcome = {} if spec.checkpoint else _train(work, folder, log, requested)
         trained = time.perf_counter()
-        metrics, ranked = _evaluate(work, folder)
+        metrics, found = _evaluate(work, folder)
         timings = {**outcome.get("timings", {}), "evaluation": time.perf_counter() - trained}
         outcome |= {"outcome": "complete", "metrics": metrics, "timings": timings}
         if "weights" in spec.keep:
@@ -77,7 +82,7 @@ def execute(
                 "trace": traceback.format_exc(),
             }
         )
-        outcome, ranked = {"outcome": "failed", "failure": failure}, None
+        outcome, found = {"outcome": "failed", "failure": failure}, None
     outcome.setdefault("timings", {})["total"] = time.perf_counter() - clock
     record = Record(
         run_id=run_id,
@@ -88,7 +93,7 @@ def execute(
         finished=_now(),
         **outcome,
     )
-    record = write_record(folder, record, ranked)
+    record = write_record(folder, record, found)
     if record.outcome == "complete":  # what failed keeps its last good checkpoint
         for file in (STATE, BEST):
             (folder / file).unlink(missing_ok=True)
@@ -114,6 +119,8 @@ def _train(
     training = work.spec.training
     watched = "test" if training.selection == "test" else "val"
     validates = watched in work.splits and not isinstance(work.model, EstimatorTraining)
+    per_epoch = steps_per_epoch(work.splits["train"], training.batch_size)
+    questions = work.spec.model.system == "hbi-qa"
     clock = time.perf_counter()
     progress = train(
         Task(
@@ -121,9 +128,11 @@ def _train(
             config=training,
             device=work.device,
             folder=folder,
-            steps_per_epoch=steps_per_epoch(work.splits["train"], training.batch_size),
+            steps_per_epoch=per_epoch,
+            published_steps=per_epoch * (training.epochs if questions else PUBLISHED_EPOCHS),
             batches=work.training_batches,
-            validate=(lambda: _metrics(work.ranks(watched, work.scores(watched)))) if validates else None,
+            validate=(lambda: _metrics(work, watched)) if validates else None,
+            watched=HEADLINES[work.spec.data.task][0],
             log=log,
             requested=requested,
         )
@@ -139,19 +148,33 @@ def _train(
     }
 
 
-def _evaluate(work: Work, folder: Path) -> tuple[dict[str, float], dict[str, NDArray[np.float64]] | None]:
-    """The metrics on the test split, and the ranks they follow from; none of a model that retrieves nothing."""
+def _metrics(work: Work, split: str) -> dict[str, float]:
+    metrics, _ = _answered(work, split) if work.spec.data.task == "qa" else _ranked(work, split, work.scores(split))
+    return metrics
+
+
+def _evaluate(work: Work, folder: Path) -> tuple[dict[str, float], PerQuery | None]:
+    """The metrics on the test split, and what they follow from; none of a model that is no system."""
     if isinstance(work.model, EstimatorTraining):
         return learned(work.model, work.pairs("test")), None
+    if work.spec.data.task == "qa":
+        return _answered(work, "test")
     scores, groups = work.scores("test"), np.asarray(work.splits["test"].video_of)
     if "similarity" in work.spec.keep:
         write_atomically(folder / SIMILARITY, lambda file: np.savez(file, similarity=scores, groups=groups))
-    ranked = work.ranks("test", scores)
-    return _metrics(ranked) | plugin_values(scores, groups), ranked
+    metrics, ranked = _ranked(work, "test", scores)
+    return metrics | plugin_values(scores, groups), ranked
 
 
-def _metrics(ranked: dict[str, NDArray[np.float64]]) -> dict[str, float]:
-    return {f"{way}/{name}": value for way, rank in ranked.items() for name, value in summarise(rank).items()}
+def _ranked(work: Work, split: str, scores: NDArray[np.float32]) -> tuple[dict[str, float], PerQuery]:
+    ranked = work.ranks(split, scores)
+    return {f"{way}/{name}": value for way, rank in ranked.items() for name, value in summarise(rank).items()}, ranked
+
+
+def _answered(work: Work, split: str) -> tuple[dict[str, float], PerQuery]:
+    predicted, answer = work.predictions(split), work.labels[split].numpy()
+    correct = answered_right(predicted, answer).astype(np.uint8)
+    return qa_metrics(predicted, answer, work.splits[split].captions), {"correct": correct}
 
 
 def _failure(error: Exception) -> Failure:

@@ -15,14 +15,15 @@ from hbi.data.clips import Clips
 from hbi.data.tokens import tokenize
 from hbi.metrics.retrieval import ranks
 from hbi.models import System
+from hbi.models.hbi_qa import HBIQA
 from hbi.seeds import spread
-from hbi.training.evaluate import BLOCK, similarity_matrix
+from hbi.training.evaluate import BLOCK, predicted_answers, similarity_matrix
 from hbi.training.loop import Event
 from suites.spec import RunSpec
 
 
 class Work:
-    """What a run needs: the model, and every split as tokens and clips."""
+    """What a run needs: the model, and every split as tokens, labels [N] and clips."""
 
     def __init__(
         self, spec: RunSpec, model: System, cache: Path, device: torch.device, log: Callable[[Event], None]
@@ -36,6 +37,7 @@ class Work:
             self.model.recompute_activations()
         self.splits = {"test": dataset.splits["test"]} if spec.checkpoint else dataset.splits
         self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
+        self.labels = {name: torch.tensor(dataset.labels(name)) for name in self.splits}
         self.clips = {
             name: Clips(split, spec.data, self.model.image_size, progress=partial(_reading, log))
             for name, split in self.splits.items()
@@ -56,6 +58,18 @@ class Work:
         groups, ties = self.splits[split].video_of, self.spec.evaluation.ties
         return {"t2v": ranks(scores, "t2v", groups, ties), "v2t": ranks(scores, "v2t", groups, ties)}
 
+    def predictions(self, split: str) -> NDArray[np.int64]:
+        """[N]: the label that the model answers to each question of the split."""
+        assert isinstance(self.model, HBIQA)
+        return predicted_answers(
+            self.model,
+            text_batches(self.tokens[split], BLOCK),
+            video_batches(self.clips[split], BLOCK, workers=self.spec.runtime.workers),
+            self.splits[split].video_of,
+            self.device,
+            self.spec.training.precision,
+        )
+
     def training_batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch, from number ``first`` on."""
         return self._pairs("train", self.spec.training.batch_size, epoch, first)
@@ -65,9 +79,16 @@ class Work:
         return next(self._pairs(split, min(BLOCK, len(self.splits[split].captions)), epoch=0, skip=0)).to(self.device)
 
     def _pairs(self, split: str, batch_size: int, epoch: int, skip: int) -> Iterator[Batch]:
-        workers = self.spec.runtime.workers
         return train_batches(
-            self.splits[split], self.clips[split], self.tokens[split], batch_size, self.spec.seed, epoch, skip, workers
+            self.splits[split],
+            self.clips[split],
+            self.tokens[split],
+            self.labels[split],
+            batch_size,
+            self.spec.seed,
+            epoch,
+            skip,
+            self.spec.runtime.workers,
         )
 
 

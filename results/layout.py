@@ -50,7 +50,7 @@ class Layout:
         found, start = [], 0
         for group, members in groupby(self.metrics, key=lambda one: one.group):
             stop = start + len(list(members))
-            found.append((GROUPS.get(group, ""), range(start, stop)))
+            found.append((GROUPS[group].title if group in GROUPS else "", range(start, stop)))
             start = stop
         return found
 

@@ -1,13 +1,24 @@
 """What a table must know of a metric: its group, its heading, which direction is better, its decimals."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hbi.metrics.registry import known_metrics
 
-GROUPS = {"t2v": "text → video", "v2t": "video → text"}
 
-# Where no registered metric is called so: by what is measured, "accuracy" of "accuracy/what".
-_HIGHER_IS_BETTER = {"accuracy": True}
+class Group(NamedTuple):
+    """Metrics with a common beginning: their title, and what stands for it where there is no room."""
+
+    title: str
+    short: str
+
+
+GROUPS = {
+    "t2v": Group("text → video", "T→V"),
+    "v2t": Group("video → text", "V→T"),
+    "accuracy": Group("accuracy, % of questions", "acc."),
+}
+_HEADINGS = {"accuracy": "all", "accuracy/in_vocabulary": "in vocabulary"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,5 @@ class Metric:
 def metric(name: str) -> Metric:
     """The metric that records keep under ``name``, such as "t2v/R@1"."""
     group, _, rest = name.partition("/")
-    heading = rest if group in GROUPS else name
-    higher = known_metrics().get(name, _HIGHER_IS_BETTER.get(name.partition("/")[0]))
-    return Metric(name, group if group in GROUPS else "", heading, higher)
+    heading = _HEADINGS.get(name, rest if group in GROUPS else name)
+    return Metric(name, group if group in GROUPS else "", heading, known_metrics().get(name))

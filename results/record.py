@@ -50,10 +50,16 @@ class Record(Config):
     spec: RunSpec
     outcome: Literal["complete", "failed"]
     failure: Failure | None = None
-    metrics: dict[str, float] = Field(default_factory=dict, description='Such as "t2v/R@1", percent, and "v2t/MdR".')
+    metrics: dict[str, float] = Field(
+        default_factory=dict, description='Such as "t2v/R@1" and "accuracy", percent, and "v2t/MdR", a rank.'
+    )
     selection_split: str | None = Field(None, description="Split that chose the epoch; none: the last epoch.")
     selected_epoch: int | None = None
-    ranks: str | None = Field(None, description="File beside the record: npz with arrays t2v [N] and v2t [M].")
+    ranks: str | None = Field(
+        None,
+        description="File beside the record, what stands behind the metrics query by query: npz with the ranks t2v [N] "
+        "and v2t [M], or, of questions, correct [N]: 1 where the answer was right, 0 where not.",
+    )
     curve: tuple[Epoch, ...] = ()
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds, by part of the run.")
     peak_memory: int | None = Field(None, description="Bytes: of the process on CPU, of the device on GPU.")

@@ -48,7 +48,7 @@ def run_folder(runs: Path, run_id: str) -> Path:
 
 
 def write_record(folder: Path, record: Record, ranks: Mapping[str, np.ndarray] | None = None) -> Record:
-    """Writes ``ranks`` (an array a direction), then ``record``, and returns the record as written.
+    """Writes ``ranks`` (arrays as in ``Record.ranks``), then ``record``, and returns the record as written.
 
     The record comes last and atomically, and names the ranks file that lies beside it: whoever sees a record
     sees all of it. Raises OSError (a full disk, say) without leaving a record that was not there before.
@@ -85,7 +85,7 @@ def whole_record(folder: Path) -> Record | None:
 
 
 def read_ranks(folder: Path, record: Record) -> dict[str, np.ndarray]:
-    """The ranks (from 1) of every query, by direction; {} if there are none. Raises RecordError if damaged."""
+    """The arrays of ``Record.ranks`` by name; {} if there are none. Raises RecordError if damaged."""
     if record.ranks is None:
         return {}
     path = folder / record.ranks

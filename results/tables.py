@@ -21,7 +21,7 @@ from results.terminal import terminal
 def markdown(table: Table) -> str:
     """A GitHub table, best bold and second underlined, with its footnotes."""
     layout = lay_out(table)
-    short = {group: f"{group[0].upper()}→{group[-1].upper()}" for group in GROUPS}
+    short = {name: group.short for name, group in GROUPS.items()}
     headings = ["variant", "seeds"]
     headings += [f"{short.get(m.group, '')} {_markdown(m.heading)} {m.arrow}".strip() for m in layout.metrics]
     rows = [
@@ -35,7 +35,7 @@ def markdown(table: Table) -> str:
         colalign=["left"] + ["right"] * (len(headings) - 1),
     )
     used = dict.fromkeys(m.group for m in layout.metrics if m.group)
-    notes = [f"{short[group]}: {title}" for group, title in GROUPS.items() if group in used]
+    notes = [f"{group.short}: {group.title}" for name, group in GROUPS.items() if name in used]
     notes += [f"{_markdown(symbol)} {_markdown(text)}" for symbol, text in layout.notes]
     return f"**{_markdown(layout.name)}**\n\n{body}\n" + ("\n" + "<br>\n".join(notes) + "\n" if notes else "")
 

@@ -1,9 +1,9 @@
-"""What a suite gives ready-made: weights that are evaluated instead of trained, and other files of the model."""
+"""What a suite gives ready-made: weights that are evaluated instead of trained, and other files that options name."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from hbi.config import ModelConfig
+from hbi.config import DataConfig, ModelConfig
 from hbi.files import sha256
 from suites.resolve import Settings, open_options
 from suites.schema import Suite, VariantEntry
@@ -36,9 +36,11 @@ def options_of(suite: Suite, entry: VariantEntry, fixed: Settings) -> list[str]:
     return [option for option in options if option == "training.precision" or not option.startswith("training.")]
 
 
-def digests(model: ModelConfig, checkpoint: str | None) -> dict[str, str]:
-    """sha256 of every file that the model is made of, by option. Raises NoFile."""
+def digests(model: ModelConfig, checkpoint: str | None, data: DataConfig | None = None) -> dict[str, str]:
+    """sha256 of every file that options of the model and the data name, by option. Raises NoFile."""
     files = {f"model.{option}": path for option, path in model.files.items()}
+    if data:
+        files |= {f"data.{option}": path for option, path in data.files.items()}
     if checkpoint:
         files.pop("model.pretrained", None)  # its weights are replaced
         files["checkpoint"] = checkpoint

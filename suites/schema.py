@@ -8,7 +8,7 @@ from ablations import registry
 from ablations.registry import did_you_mean
 from hbi.config import Config
 from hbi.errors import InputError
-from hbi.metrics.registry import COLUMNS, known_metrics
+from hbi.metrics.registry import known_metrics
 from suites.places import Document
 from suites.spec import Kept
 
@@ -96,13 +96,15 @@ class Suite(_Sections):
         [], description="Runs left out: those in which all of an item's dotted options (or variant, seed) match."
     )
 
-    metrics: Annotated[tuple[Annotated[str, AfterValidator(_known_metric)], ...], Field(min_length=1)] = Field(
-        COLUMNS, description="Columns of the tables, in order (`run_suite.py list metrics`)."
+    metrics: Annotated[tuple[Annotated[str, AfterValidator(_known_metric)], ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Columns of the tables, in order (`run_suite.py list metrics`); default: R@1, R@5, R@10, MdR and "
+        "MnR of both directions, or the accuracies where the data are questions.",
     )
     keep: tuple[Kept, ...] = Field(
         ("weights",),
         description="What stays of a complete run beside its record, ranks and log: weights (model.safetensors), "
-        "similarity (similarity.npz, which `evaluate` reads).",
+        "similarity (similarity.npz, which `evaluate` reads; of retrieval alone).",
     )
 
     _document: Document = PrivateAttr(default_factory=Document)

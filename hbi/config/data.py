@@ -64,6 +64,7 @@ class ShapesQAConfig(ShapesConfig):
     task: ClassVar[Literal["retrieval", "qa"]] = "qa"
 
     name: Literal["shapes-qa"] = Field("shapes-qa", description="Which data set.")  # type: ignore[assignment]
+    max_words: int = Field(16, ge=3, description="Tokens a question keeps, start and end token included.")
 
 
 class MSRVTTQAConfig(DataConfig):

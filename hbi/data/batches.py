@@ -57,6 +57,7 @@ def train_batches(
     split: Split,
     clips: Clips,
     tokens: Tokens,
+    answer: Tensor,
     batch_size: int,
     seed: int,
     epoch: int,
@@ -65,12 +66,12 @@ def train_batches(
 ) -> Iterator[Batch]:
     """The batches of one epoch from number ``skip`` on; those before it are not decoded.
 
+    ``answer`` [N] int64: the labels of the split (``Dataset.labels``).
     ``workers``: processes that decode; the batches are the same with any number of them.
     """
     steps = steps_per_epoch(split, batch_size)
     order = data_order(split, seed, epoch)[: steps * batch_size].view(steps, batch_size)[skip:]
     video_of = torch.tensor(split.video_of)
-    answer = torch.full((len(split.captions),), -1)
     decoded = _decoded(clips, list(video_of[order]), workers)
     for pairs, (frames, video_mask) in zip(order, decoded, strict=True):
         yield Batch(tokens[0][pairs], tokens[1][pairs], frames, video_mask, video_of[pairs], answer[pairs])

@@ -9,7 +9,6 @@ videos/<id>.mp4
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -17,6 +16,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, AliasChoices, BaseModel, Field, ValidationError
 
 from hbi.config import MSRVTTConfig
+from hbi.data.annotations import VideoId, content, first
 from hbi.data.dataset import Dataset, Progress, Split, Video
 from hbi.errors import InputError
 
@@ -84,21 +84,16 @@ def _split(name: str, ids: Sequence[str], sentences: Sequence["_Sentence"], root
 
 # ---- files ------------------------------------------------------------------------------------------------
 
-
-def _valid_id(id: str) -> str:
-    """An id becomes the name of a file, so it must not lead out of the folder."""
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", id):
-        raise ValueError(f"{id[:80]!r} is no video id (letters, digits, '_', '-' and inner '.')")
-    return id
+_FILES = (
+    "the data set needs MSRVTT_data.json, the list of training videos and MSRVTT_JSFUSION_test.csv in anns/, "
+    "and its videos in videos/<id>.mp4"
+)
 
 
 def _not_empty(caption: str) -> str:
     if not caption.strip():
         raise ValueError("empty caption")
     return caption
-
-
-VideoId = Annotated[str, AfterValidator(_valid_id)]
 
 
 class _Listed(BaseModel):
@@ -120,14 +115,14 @@ class _Sentences(BaseModel):
 
 def _read_sentences(path: Path) -> list[_Sentence]:
     try:
-        return _Sentences.model_validate_json(_content(path)).sentences
+        return _Sentences.model_validate_json(content(path, _FILES)).sentences
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}; correct the file") from error
+        raise InputError(f"{path}: {first(error)}; correct the file") from error
 
 
 def _read_csv(path: Path, row_type: type["_Row"], *columns: str) -> list["_Row"]:
     """Rows of a comma-separated file whose header names at least ``columns``; no video twice."""
-    reader = csv.DictReader(io.StringIO(_content(path)), strict=True)
+    reader = csv.DictReader(io.StringIO(content(path, _FILES)), strict=True)
     rows: dict[str, _Row] = {}
     try:
         if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
@@ -140,32 +135,12 @@ def _read_csv(path: Path, row_type: type["_Row"], *columns: str) -> list["_Row"]
                 raise InputError(f"{path}:{reader.line_num}: {row.video_id} is listed twice; remove one")
             rows[row.video_id] = row
     except ValidationError as error:
-        raise InputError(f"{path}:{reader.line_num}: {_first(error)}; correct the line") from error
+        raise InputError(f"{path}:{reader.line_num}: {first(error)}; correct the line") from error
     except csv.Error as error:
         raise InputError(f"{path}:{reader.reader.line_num}: {error}; correct the line") from error
     if not rows:
         raise InputError(f"{path}: lists no video")
     return list(rows.values())
-
-
-def _content(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; the data set needs MSRVTT_data.json, the list of training videos and "
-            "MSRVTT_JSFUSION_test.csv in anns/, and its videos in videos/<id>.mp4"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-
-
-def _first(error: ValidationError) -> str:
-    """The first of pydantic's findings in a few words: "sentences.3.caption: empty caption (and 2 more)"."""
-    first, more = error.errors()[0], error.error_count() - 1
-    place = "".join(f"{part}." for part in first["loc"])[:-1]
-    message = first["msg"].removeprefix("Value error, ")
-    return (f"{place}: " if place else "") + message + (f" (and {more} more)" if more else "")
 
 
 _Row = TypeVar("_Row", _Listed, _Sentence)

@@ -1,4 +1,7 @@
-"""The data set ``shapes``: generated once, written in MSR-VTT's own layout, read by MSR-VTT's own reader."""
+"""The data set ``shapes``: generated once, written in MSR-VTT's own layout, read by MSR-VTT's own reader.
+
+The same folder holds its questions, in the layout of MSRVTT-QA: the data set ``shapes-qa``.
+"""
 
 import hashlib
 import json
@@ -20,7 +23,12 @@ VERSION = 1
 
 
 def load(config: ShapesConfig, cache: Path, progress: Progress | None = None) -> Dataset:
-    """Reads the data set from ``config.root`` or a folder under ``cache``; generates it where it is absent.
+    """The generated videos with their captions; raises InputError as ``generated`` does."""
+    return read_msrvtt("shapes", generated(config, cache, progress), "MSRVTT_train.9k.csv", hold_out_validation=True)
+
+
+def generated(config: ShapesConfig, cache: Path, progress: Progress | None = None) -> Path:
+    """The folder of the data set: ``config.root``, or one under ``cache``; generates it where it is absent.
 
     Raises InputError where ``config.root`` holds anything but the data set of these parameters.
     """
@@ -35,7 +43,7 @@ def load(config: ShapesConfig, cache: Path, progress: Progress | None = None) ->
     description = root / "shapes.json"
     if not description.is_file() or description.read_text(errors="replace") != parameters:
         raise InputError(f"{root}: not the data set of these parameters ({parameters}); remove it or give another root")
-    return read_msrvtt("shapes", root, "MSRVTT_train.9k.csv", hold_out_validation=True)
+    return root
 
 
 def _generate(root: Path, config: ShapesConfig, parameters: str, progress: Progress | None) -> None:

@@ -1,10 +1,10 @@
-"""The metrics of retrieval by name: ours, and those that installed packages offer as entry points "hbi.metrics".
+"""The metrics by name: ours of retrieval and of questions, and what installed packages offer as "hbi.metrics".
 
 Free of numpy, for a suite's columns are checked against these names before anything runs.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,19 +13,33 @@ from hbi.config import plugins
 from hbi.errors import InputError, RunFailure
 
 RECALL_AT = (1, 5, 10, 50)
-OURS = {
+RETRIEVAL = {
     f"{way}/{name}": higher
     for way in ("t2v", "v2t")
     for name, higher in [*((f"R@{k}", True) for k in RECALL_AT), ("MdR", False), ("MnR", False)]
 }
 """Name: whether higher is better."""
-COLUMNS = tuple(name for name in OURS if not name.endswith("@50"))
-"""The columns of a table that asks for none."""
+KINDS = ("what", "who", "how", "when", "where")
+"""Of questions, by their first word."""
+QA = dict.fromkeys(("accuracy", "accuracy/in_vocabulary", *(f"accuracy/{kind}" for kind in KINDS)), True)
+OURS = RETRIEVAL | QA
+
+COLUMNS = tuple(name for name in RETRIEVAL if not name.endswith("@50"))
+"""The columns of a table of retrieval that asks for none."""
+QA_COLUMNS = tuple(QA)
+"""Those of a table of question answering."""
+HEADLINES = {"retrieval": ("t2v/R@1", "t2v/R@10", "v2t/R@1"), "qa": ("accuracy", "accuracy/in_vocabulary")}
+"""By task, what is told of a run in a line; the first is what the selection of an epoch maximises."""
+
+
+def columns_of(tasks: Collection[str]) -> tuple[str, ...]:
+    """The columns of a table that asks for none, when its runs are on data of these tasks ("retrieval", "qa")."""
+    return (COLUMNS if "retrieval" in tasks else ()) + (QA_COLUMNS if "qa" in tasks else ())
 
 
 @dataclass(frozen=True)
 class PluginMetric:
-    """A metric of another package; its entry point's name is the prefix of its values in records: "PREFIX/NAME"."""
+    """A metric of another package, for retrieval; its entry point's name is the prefix of its values: "PREFIX/NAME"."""
 
     function: Callable[[Any, Any], Mapping[str, float]]
     """(similarity [N,M], groups [N]) → the values named in ``higher_is_better``; groups[n] is caption n's column."""
@@ -39,7 +53,7 @@ def plugin_metrics() -> dict[str, PluginMetric]:
     for prefix, metric in found.items():
         if not isinstance(metric, PluginMetric):
             raise InputError(f"plug-in {prefix!r} (hbi.metrics) is no hbi.metrics.registry.PluginMetric")
-        if any(name.startswith(f"{prefix}/") for name in OURS):
+        if any(f"{name}/".startswith(f"{prefix}/") for name in OURS):
             raise InputError(f"plug-in {prefix!r} (hbi.metrics) has the name of metrics of ours; give it another")
     return found
 

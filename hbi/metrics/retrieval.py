@@ -37,12 +37,16 @@ def ranks(
     groups: Sequence[int] | None = None,
     ties: Ties = "expected",
 ) -> NDArray[np.float64]:
-    """The rank of every query's match, exactly one for each query: t2v [N], v2t [M].
+    """The rank of every query's match: t2v [N], v2t [M].
 
     A match has rank 1 + #greater + ½ · #others equal ("expected": the mean over all orders of the ties); "optimistic"
-    counts no equal one, "pessimistic" all. Text to video, a caption's candidates are the videos. Video to text, the
-    candidates are the videos' caption groups, each as good as the best of its captions (CLIP4Clip's protocol for
-    several captions a video); a video without any caption has no rank and is refused.
+    counts no equal one, "pessimistic" all. "released" counts as the published code does, every place that the match
+    shares: a query gives as many ranks, one after the other, as there are candidates tied with its match, itself
+    included, so that there are more ranks than queries and a tied query weighs more.
+
+    Text to video, a caption's candidates are the videos. Video to text, the candidates are the videos' caption groups,
+    each as good as the best of its captions (CLIP4Clip's protocol for several captions a video); a video without any
+    caption has no rank and is refused.
     """
     scores = np.asarray(similarity)
     if scores.ndim != 2 or 0 in scores.shape:
@@ -66,6 +70,11 @@ def ranks(
     match = scores[np.arange(len(scores)), column][:, None]  # [query,1]
     greater = (scores > match).sum(1)
     equal = (scores == match).sum(1) - 1
-    share = {"expected": 0.5, "optimistic": 0.0, "pessimistic": 1.0}[ties]
-    rank: NDArray[np.float64] = 1.0 + greater + share * equal
+    rank: NDArray[np.float64]
+    if ties == "released":
+        query = np.repeat(np.arange(len(scores)), equal + 1)
+        place = np.arange(len(query)) - np.searchsorted(query, query)  # 0, 1, … within a query
+        rank = 1.0 + greater[query] + place
+    else:
+        rank = 1.0 + greater + {"expected": 0.5, "optimistic": 0.0, "pessimistic": 1.0}[ties] * equal
     return rank

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hbi.config import HBIConfig, ShapesConfig
+from hbi.config import HBIConfig, HBIQAConfig, ShapesConfig, ShapesQAConfig
+from hbi.metrics.registry import KINDS, QA_COLUMNS
 from results.collect import Table, collect
 from results.record import Epoch, Failure, Provenance, Record
 from suites.spec import RunSpec
@@ -56,6 +57,15 @@ def build_record(variant: str = "hbi", seed: int = 0, r1: float = 41.5, **change
     return record.model_copy(update=changes)
 
 
+def build_answers(variant: str = "hbi-qa", seed: int = 0, accuracy: float = 41.5, **changes: Any) -> Record:
+    """A complete record of question answering whose metrics hang on ``accuracy``."""
+    metrics = {"accuracy": accuracy, "accuracy/in_vocabulary": accuracy / 0.93}
+    metrics |= {f"accuracy/{kind}": accuracy + shift for shift, kind in enumerate(KINDS)}
+    spec = RunSpec(variant=variant, seed=seed, data=ShapesQAConfig(), model=HBIQAConfig())
+    run_id = f"{variant}-shapes-qa-s{seed}-0123abcd"
+    return build_record(variant, seed, run_id=run_id, spec=spec, metrics=metrics, **changes)
+
+
 def build_failure(variant: str, seed: int = 0, kind: str = "nan") -> Record:
     failure = Failure(kind=kind, message="the loss is nan in epoch 2")
     return build_record(variant, seed, outcome="failed", failure=failure, metrics={}, curve=())
@@ -69,6 +79,25 @@ def make_record() -> MakeRecord:
 @pytest.fixture(scope="session")
 def make_failure() -> MakeRecord:
     return build_failure
+
+
+@pytest.fixture(scope="session")
+def make_answers() -> MakeRecord:
+    return build_answers
+
+
+@pytest.fixture
+def questions() -> Table:
+    """Question answering: one seed, two, a kind that no question of the data has."""
+    without = {name: 30.0 for name in QA_COLUMNS if name != "accuracy/where"}
+    records = [
+        build_answers("no-hbi-qa", 0, 33.25),
+        build_answers("hbi-qa", 0, 41.5),
+        build_answers("hbi-qa", 1, 43.5),
+        build_answers("event-only-qa", 0).model_copy(update={"metrics": without}),
+    ]
+    wanted = [(record.spec.variant, record.run_id) for record in records]
+    return collect("questions", wanted, {record.run_id: record for record in records}, QA_COLUMNS)
 
 
 @pytest.fixture

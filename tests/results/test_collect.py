@@ -120,7 +120,9 @@ def test_a_record_without_a_metric_leaves_that_cell_incomplete(make_record: Make
     [
         ("t2v/R@1", "t2v", "R@1", True),
         ("v2t/MnR", "v2t", "MnR", False),
-        ("accuracy/what", "", "accuracy/what", True),
+        ("accuracy", "accuracy", "all", True),
+        ("accuracy/in_vocabulary", "accuracy", "in vocabulary", True),
+        ("accuracy/what", "accuracy", "what", True),
         ("novel", "", "novel", None),
     ],
 )

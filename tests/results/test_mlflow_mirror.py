@@ -138,6 +138,13 @@ def test_everything_arrives_and_twice_is_once(runs: Path, make_record: MakeRecor
     assert failed.data.tags["failure"] == "nan"
 
 
+def test_accuracies_keep_their_names(runs: Path, make_answers: MakeRecord) -> None:
+    (record,) = store(runs, make_answers())
+    assert mirror([record], "questions", runs) == 1
+    (run,) = found(local(runs), "questions")
+    assert {name: run.data.metrics[name] for name in record.metrics} == record.metrics
+
+
 def test_a_retried_run_replaces_its_failure(runs: Path, make_record: MakeRecord, make_failure: MakeRecord) -> None:
     failure = store(runs, make_failure("hbi"))
     assert mirror(failure, "suite", runs) == 1

@@ -20,10 +20,11 @@ FILES = {"terminal": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_golden(example: Table, format: str) -> None:
+@pytest.mark.parametrize("name", ["example", "questions"])
+def test_golden(request: pytest.FixtureRequest, name: str, format: str) -> None:
     """UPDATE_GOLDEN=1 rewrites the files; look at the difference before you keep it."""
-    path = GOLDEN / f"example.{FILES[format]}"
-    text = render(example, format)
+    path = GOLDEN / f"{name}.{FILES[format]}"
+    text = render(request.getfixturevalue(name), format)
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")

@@ -30,6 +30,10 @@ def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hbi.data.clips, "IN_MEMORY_BYTES", 0)
 
 
+def unanswered(split: Split) -> torch.Tensor:
+    return torch.full((len(split.captions),), -1)
+
+
 def equal(one: Batch, other: Batch) -> bool:
     return all(torch.equal(getattr(one, name), getattr(other, name)) for name in Batch.__dataclass_fields__)
 
@@ -82,25 +86,28 @@ def test_batches_are_the_same_from_memory_and_disk_with_any_workers(  # type: ig
     train, config, monkeypatch, workers, skip
 ) -> None:
     tokens = tokenize(train.captions, 24)
-    expected = list(train_batches(train, Clips(train, config, SIZE), tokens, batch_size=4, seed=3, epoch=1))
+    expected = list(
+        train_batches(train, Clips(train, config, SIZE), tokens, unanswered(train), batch_size=4, seed=3, epoch=1)
+    )
     assert len(expected) == steps_per_epoch(train, 4) == 2
     monkeypatch.setattr(hbi.data.clips, "IN_MEMORY_BYTES", 0)
     clips = Clips(train, config, SIZE)  # decord has been used in this process by now: workers must not mind
-    found = list(train_batches(train, clips, tokens, 4, seed=3, epoch=1, skip=skip, workers=workers))
+    found = list(train_batches(train, clips, tokens, unanswered(train), 4, seed=3, epoch=1, skip=skip, workers=workers))
     assert len(found) == 2 - skip
     assert all(map(equal, found, expected[skip:]))
 
 
 def test_a_batch_holds_matching_pairs(train: Split, config: ShapesConfig) -> None:
-    clips, tokens = Clips(train, config, SIZE), tokenize(train.captions, 24)
+    clips, tokens, answer = Clips(train, config, SIZE), tokenize(train.captions, 24), torch.arange(11) - 1
     order = data_order(train, 0, 0)
-    batches = list(train_batches(train, clips, tokens, 3, seed=0, epoch=0))
+    batches = list(train_batches(train, clips, tokens, answer, 3, seed=0, epoch=0))
     assert [len(batch.video_index) for batch in batches] == [3, 3, 3]
     for batch, pairs in zip(batches, order.split(3), strict=False):
         for row, pair in enumerate(pairs.tolist()):
             assert torch.equal(batch.token_ids[row], tokens[0][pair])
             assert torch.equal(batch.text_mask[row], tokens[1][pair])
             assert batch.video_index[row] == train.video_of[pair]
+            assert batch.answer[row] == pair - 1
             assert torch.equal(batch.frames[row], clips.read(train.video_of[pair])[0])
             assert torch.equal(batch.video_mask[row], clips.read(train.video_of[pair])[1])
     assert equal(batches[0].to(torch.device("cpu")), batches[0])
@@ -118,7 +125,9 @@ def test_an_epoch_is_a_permutation_of_all_pairs(pairs: int, seed: int, epoch: in
 
 def test_a_batch_larger_than_the_split_is_refused(train: Split, config: ShapesConfig) -> None:
     with pytest.raises(InputError, match="batch_size 12: split train has 11 captions"):
-        next(train_batches(train, Clips(train, config, SIZE), tokenize(train.captions, 24), 12, seed=0, epoch=0))
+        next(
+            train_batches(train, Clips(train, config, SIZE), tokenize(train.captions, 24), unanswered(train), 12, 0, 0)
+        )
 
 
 @pytest.mark.usefixtures("on_disk")

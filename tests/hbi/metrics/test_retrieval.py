@@ -1,4 +1,10 @@
-"""Ranks: one for each query, the definition of the expected rank, several captions a video, bad input."""
+"""Ranks: one for each query, the definition of the expected rank, several captions a video, bad input.
+
+Those of the published code: its numbers, from tests/golden (golden/hbi: metrics.npz and metrics.json, by our names).
+"""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from hbi.metrics.retrieval import ranks, retrieval_metrics
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+PUBLISHED = json.loads((GOLDEN / "hbi_metrics.json").read_text())
 
 few_values = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0])
 square = st.integers(1, 8).flatmap(lambda n: arrays.arrays(np.float64, (n, n), elements=few_values))
@@ -29,6 +38,23 @@ def test_expected_rank_is_the_mean_over_all_orders_of_the_ties(scores):
         others = np.delete(row, n)
         assert best[n] == 1 + (others > row[n]).sum()
         assert worst[n] == 1 + (others >= row[n]).sum()
+
+
+@pytest.mark.parametrize("case", PUBLISHED)
+def test_released_ties_give_the_published_numbers(case):
+    expected = dict(PUBLISHED[case])
+    with np.load(GOLDEN / "hbi_metrics.npz") as file:
+        scores, groups = file[case], file["multi_groups"].tolist() if case == "multi" else None
+    for direction in ("t2v", "v2t"):
+        assert len(ranks(scores, direction, groups, "released")) == expected.pop(f"{direction}/ranks")
+    found = retrieval_metrics(scores, groups, "released")
+    assert found == pytest.approx(expected, rel=1e-7)  # with several captions theirs are float32
+
+
+@given(square)
+def test_released_ties_are_every_place_that_the_match_shares(scores):
+    places = [np.flatnonzero(np.sort(-row) == -row[n]) + 1 for n, row in enumerate(scores)]
+    np.testing.assert_array_equal(ranks(scores, "t2v", ties="released"), np.concatenate(places))
 
 
 @given(square)

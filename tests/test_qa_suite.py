@@ -1,0 +1,57 @@
+"""Suites of questions, through the command line: their columns, and what is refused before anything runs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hbi.metrics.registry import COLUMNS, QA_COLUMNS
+from suites.expand import expand
+from suites.load import load_suite
+
+ROOT = Path(__file__).parent.parent
+
+
+def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, str(ROOT / "run_suite.py"), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
+
+
+def columns(folder: Path) -> list[str]:
+    """Of the table in the only file of tables."""
+    (file,) = (folder / "runs" / "tables").glob("*.csv")
+    return list(dict.fromkeys(line.split(",")[1] for line in file.read_text().splitlines()[1:]))
+
+
+@pytest.mark.parametrize(
+    ("suite", "expected"),
+    [
+        ("data: shapes-qa\nvariants: [hbi-qa]", QA_COLUMNS),
+        ("data: shapes\nvariants: [hbi]", COLUMNS),
+        ("data: shapes\nvariants: [hbi, hbi-qa: {data: shapes-qa}]", COLUMNS + QA_COLUMNS),
+        ("data: shapes-qa\nvariants: [hbi-qa]\nmetrics: [accuracy/who, t2v/R@1]", ("accuracy/who", "t2v/R@1")),
+    ],
+)
+def test_a_table_has_the_columns_of_its_data_unless_the_suite_names_some(suite, expected, tmp_path):
+    (tmp_path / "suite.yaml").write_text(suite)
+    done = call(tmp_path, "tables", "suite.yaml")
+    assert done.returncode == 0, done.stderr
+    assert columns(tmp_path) == list(expected)
+
+
+def test_a_variant_of_another_task_is_one_line_before_anything_is_read(tmp_path):
+    (tmp_path / "suite.yaml").write_text("data: msrvtt\nvariants: [hbi-qa]")
+    done = call(tmp_path, "run", "suite.yaml")
+    assert done.returncode == 2
+    assert done.stderr == ("variant hbi-qa answers questions, but data set msrvtt has captions only; take msrvtt-qa\n")
+    assert not (tmp_path / "runs" / "data").exists()
+
+
+def test_the_quickstart_of_questions_is_what_it_says():
+    runs = expand(load_suite(ROOT / "suites" / "qa_quickstart.yaml"))
+    assert [run.label for run in runs] == ["no-hbi-qa", "entity-only-qa", "action-only-qa", "event-only-qa", "hbi-qa"]
+    assert {run.spec.data.name for run in runs} == {"shapes-qa"}
