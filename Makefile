@@ -13,7 +13,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 quickstart: install
-	$(BIN)/python run_suite.py run suites/quickstart.yaml
+	$(BIN)/python run_suite.py run suites/quickstart.yaml --executor local
 	$(BIN)/python run_suite.py tables suites/quickstart.yaml
 
 test: install

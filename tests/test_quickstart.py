@@ -21,9 +21,9 @@ CHANCE_AT_10 = 100 * 10 / 200
 def quickstart(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for command in ("run", "tables"):
+    for command in ("run quickstart --executor local", "tables quickstart"):
         done = subprocess.run(
-            [sys.executable, str(ROOT / "run_suite.py"), command, "quickstart"],
+            [sys.executable, str(ROOT / "run_suite.py"), *command.split()],
             cwd=folder,
             env=environment,
             capture_output=True,

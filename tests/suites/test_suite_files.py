@@ -45,12 +45,13 @@ def test_quickstart():
         ("hbi-estimated", 0),
     ]
     spec = found[0].spec
-    assert (spec.model.encoder, spec.model.temporal_layers, spec.training.epochs) == ("tiny", 2, 12)
+    assert (spec.model.encoder, spec.model.temporal_layers, spec.training.epochs) == ("tiny", 2, 20)
     assert (spec.training.batch_size, spec.training.lr, spec.training.coef_lr) == (25, 1e-3, 1)
 
 
 def test_suites_share_their_runs_with_the_quickstart():
-    ids = {file.stem: {run.run_id for run in expand(load_suite(file))} for file in FILES}
+    retrieval = [file for file in FILES if not file.stem.startswith("qa_")]
+    ids = {file.stem: {run.run_id for run in expand(load_suite(file))} for file in retrieval}
     assert all(ids["quickstart"] & others for others in ids.values())
 
 
