@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
+    from hbi.config import DataConfig
+    from hbi.data.prepare import Examined, Prepared
     from results.record import Record
     from slurm.display import Display
     from slurm.plan import Step
@@ -179,6 +181,55 @@ def clean(
     typer.echo(f"removed {removed} files, {spelled(freed)}")
 
 
+@app.command("prepare")
+def prepare_(
+    data: Annotated[str, typer.Argument(metavar="DATASET", help="A data set's name; or a suite, for all its data.")],
+    set_: SetOption = None,
+    size: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, metavar="PIXELS", help="Side of the frames; by default 224, or as a suite's encoders."),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, metavar="N", help="Processes that decode; by default one a core."),
+    ] = None,
+    limit: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="A video that takes longer is bad.")] = 60.0,
+    check: Annotated[
+        bool, typer.Option("--check", help="Decode everything, look through the annotations, and keep nothing.")
+    ] = False,
+    runs: RunsOption = Path("runs"),
+    json_: JsonOption = False,
+) -> None:
+    """Decodes every video once, for all runs to come; or with --check says what is wrong with a data set."""
+    from rich.console import Console
+
+    import hbi.data
+    from hbi.data.prepare import available_cores, examine, prepare
+    from results.preparation import estimate_line, examined_lines, plain, prepared_lines
+    from slurm.display import Display
+
+    display = Display(Console(stderr=True), total=0)
+    done: list[Prepared | Examined] = []
+    for config, pixels in _data(data, set_, size):
+        with display.live():
+            dataset = hbi.data.load(config, runs / "data", display.counting)
+            options = (dataset, config, pixels, runs / "data", workers or available_cores(), limit, display.counting)
+            if check:
+                examined = examine(*options)
+                lines = examined_lines(examined)
+                done.append(examined)
+            else:
+                prepared = prepare(*options, lambda estimate: typer.echo(estimate_line(estimate), err=True))
+                lines = prepared_lines(prepared)
+                done.append(prepared)
+        if not json_:
+            typer.echo("\n".join(lines))
+    if json_:
+        _print_json([plain(one) for one in done])
+    if any(one.bad for one in done):
+        raise typer.Exit(1)
+
+
 @app.command()
 def tables(
     suite: SuiteArgument,
@@ -264,6 +315,28 @@ def _expand(suite: str, overrides: list[str] | None, only: str | None) -> tuple[
 
     loaded = load_suite(_suite_file(suite), overrides or ())
     return loaded, expand(loaded, only)
+
+
+def _data(name: str, overrides: list[str] | None, size: int | None) -> list[tuple[DataConfig, int]]:
+    """The data set ``name``, or all data of the suite ``name``; each with the side of its frames, in pixels."""
+    from hbi.config import SystemConfig, datasets
+    from suites.expand import expand
+    from suites.load import suite_on
+
+    if name in datasets():
+        return [(expand(suite_on(name, overrides or ()))[0].spec.data, size or 224)]
+    found, not_frames = {}, {"max_words", "augmentation", "augment_order"}
+    for run in _expand(name, overrides, None)[1]:
+        if isinstance(run.spec.model, SystemConfig):
+            pixels = size or _image_size(run.spec.model.encoder)
+            found[run.spec.data.model_dump_json(exclude=not_frames), pixels] = run.spec.data, pixels
+    return list(found.values())
+
+
+def _image_size(encoder: str) -> int:
+    from hbi.models.encoder import encoder_sizes
+
+    return int(encoder_sizes(encoder)["vision_cfg"]["image_size"])
 
 
 def _suite_file(suite: str) -> Path:

@@ -90,6 +90,11 @@ def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
         )
     if spec.checkpoint:
         return
+    if spec.training.batch_size % spec.runtime.processes:
+        raise InputError(
+            f"training.batch_size {spec.training.batch_size} is not divisible by runtime.processes "
+            f"{spec.runtime.processes}; choose another"
+        )
     pairs = len(dataset.splits["train"].captions)
     if spec.training.batch_size > pairs:
         raise InputError(

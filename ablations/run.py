@@ -4,6 +4,7 @@ import errno
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from operator import attrgetter
 from pathlib import Path
@@ -26,6 +27,7 @@ from hbi.metrics.qa import answered_right, qa_metrics
 from hbi.metrics.registry import HEADLINES, plugin_values
 from hbi.metrics.retrieval import summarise
 from hbi.models.estimator_training import EstimatorTraining
+from hbi.training.distributed import spawn
 from hbi.training.loop import BEST, STATE, Event, Request, Stopped, Task, train
 from hbi.training.optimiser import PUBLISHED_EPOCHS
 from results.record import Epoch, Failure, Record
@@ -63,7 +65,7 @@ def execute(
         _check_files(spec)
         work = Work(spec, given(spec) if spec.checkpoint else untrained(spec, folder.parent), cache, device, log)
         parameters = sum(weight.numel() for weight in work.model.parameters() if weight.requires_grad)
-        outcome = {} if spec.checkpoint else _train(work, folder, log, requested)
+        outcome = {} if spec.checkpoint else _train(work, folder, cache, log, requested)
         trained = time.perf_counter()
         metrics, found = _evaluate(work, folder)
         timings = {**outcome.get("timings", {}), "evaluation": time.perf_counter() - trained}
@@ -113,32 +115,15 @@ def _check_files(spec: RunSpec) -> None:
 
 
 def _train(
-    work: Work, folder: Path, log: Callable[[Event], None], requested: Callable[[], Request | None]
+    work: Work, folder: Path, cache: Path, log: Callable[[Event], None], requested: Callable[[], Request | None]
 ) -> dict[str, Any]:
     """Trains the model of ``work``; returns what a record says of that."""
     training = work.spec.training
-    watched = "test" if training.selection == "test" else "val"
-    validates = watched in work.splits and not isinstance(work.model, EstimatorTraining)
-    per_epoch = steps_per_epoch(work.splits["train"], training.batch_size)
-    questions = work.spec.model.system == "hbi-qa"
     clock = time.perf_counter()
-    progress = train(
-        Task(
-            model=work.model,
-            config=training,
-            device=work.device,
-            folder=folder,
-            steps_per_epoch=per_epoch,
-            published_steps=per_epoch * (training.epochs if questions else PUBLISHED_EPOCHS),
-            batches=work.training_batches,
-            validate=(lambda: _metrics(work, watched)) if validates else None,
-            watched=HEADLINES[work.spec.data.task][0],
-            log=log,
-            requested=requested,
-        )
-    )
+    with spawn(work.spec.runtime.processes, work.device, _follow, work.spec, folder, cache):
+        progress = train(_task(work, folder, log, requested))
     return {
-        "selection_split": None if training.selection == "last" else watched,
+        "selection_split": None if training.selection == "last" else _watched(work),
         "selected_epoch": progress.best_epoch or progress.epoch,
         "curve": tuple(Epoch(**point) for point in progress.curve),
         "timings": {
@@ -146,6 +131,40 @@ def _train(
             "training and validation, this process": time.perf_counter() - clock,
         },
     }
+
+
+def _follow(spec: RunSpec, folder: Path, cache: Path) -> None:
+    """What the other processes of a training do, where it has several."""
+    torch.set_num_threads(spec.runtime.threads)
+    device = device_of(spec.runtime.device)
+    work = Work(spec, untrained(spec, folder.parent), cache, device, log=lambda event: None)
+    with suppress(Stopped):
+        train(_task(work, folder, log=lambda event: None, requested=lambda: None))
+
+
+def _task(work: Work, folder: Path, log: Callable[[Event], None], requested: Callable[[], Request | None]) -> Task:
+    training, watched = work.spec.training, _watched(work)
+    validates = watched in work.splits and not isinstance(work.model, EstimatorTraining)
+    per_epoch = steps_per_epoch(work.splits["train"], training.batch_size)
+    questions = work.spec.model.system == "hbi-qa"
+    return Task(
+        model=work.model,
+        config=training,
+        device=work.device,
+        folder=folder,
+        steps_per_epoch=per_epoch,
+        published_steps=per_epoch * (training.epochs if questions else PUBLISHED_EPOCHS),
+        batches=work.training_batches,
+        validate=(lambda: _metrics(work, watched)) if validates else None,
+        watched=HEADLINES[work.spec.data.task][0],
+        log=log,
+        requested=requested,
+    )
+
+
+def _watched(work: Work) -> str:
+    """The split that is looked at while training."""
+    return "test" if work.spec.training.selection == "test" else "val"
 
 
 def _metrics(work: Work, split: str) -> dict[str, float]:

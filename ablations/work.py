@@ -12,11 +12,13 @@ import hbi.data
 from ablations.preflight import check_fit
 from hbi.data.batches import Batch, text_batches, train_batches, video_batches
 from hbi.data.clips import Clips
+from hbi.data.frame_cache import frame_cache
 from hbi.data.tokens import tokenize
 from hbi.metrics.retrieval import ranks
 from hbi.models import System
 from hbi.models.hbi_qa import HBIQA
 from hbi.seeds import spread
+from hbi.training.distributed import share
 from hbi.training.evaluate import BLOCK, predicted_answers, similarity_matrix
 from hbi.training.loop import Event
 from suites.spec import RunSpec
@@ -38,8 +40,9 @@ class Work:
         self.splits = {"test": dataset.splits["test"]} if spec.checkpoint else dataset.splits
         self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
         self.labels = {name: torch.tensor(dataset.labels(name)) for name in self.splits}
+        frames = frame_cache(dataset, spec.data, self.model.image_size, cache)
         self.clips = {
-            name: Clips(split, spec.data, self.model.image_size, progress=partial(_reading, log))
+            name: Clips(split, spec.data, self.model.image_size, frames, partial(_reading, log))
             for name, split in self.splits.items()
         }
 
@@ -71,14 +74,20 @@ class Work:
         )
 
     def training_batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        """The batches of an epoch, from number ``first`` on."""
-        return self._pairs("train", self.spec.training.batch_size, epoch, first)
+        """The batches of an epoch, from number ``first`` on; of each the part that is this process's to encode.
+
+        (Where several processes train, each of them decodes all of it.)
+        """
+        pairs = self.spec.training.batch_size
+        own = share(pairs)
+        for batch in self._pairs("train", pairs, epoch, first, augmented=True):
+            yield Batch(*(getattr(batch, name)[own] for name in Batch.__dataclass_fields__))
 
     def pairs(self, split: str) -> Batch:
         """Matching pairs of ``split``, drawn from the seed: BLOCK of them, or all where there are fewer."""
         return next(self._pairs(split, min(BLOCK, len(self.splits[split].captions)), epoch=0, skip=0)).to(self.device)
 
-    def _pairs(self, split: str, batch_size: int, epoch: int, skip: int) -> Iterator[Batch]:
+    def _pairs(self, split: str, batch_size: int, epoch: int, skip: int, augmented: bool = False) -> Iterator[Batch]:
         return train_batches(
             self.splits[split],
             self.clips[split],
@@ -89,6 +98,7 @@ class Work:
             epoch,
             skip,
             self.spec.runtime.workers,
+            augmented,
         )
 
 

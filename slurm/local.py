@@ -27,7 +27,8 @@ NO_LIMIT = 60 * 24 * 365
 
 def default_jobs(pending: Sequence[Run]) -> int:
     """As many as the cores can carry: the threads of a run are part of its id, so their number gives way."""
-    return max(1, (os.cpu_count() or 1) // max(run.spec.runtime.threads for run in pending))
+    threads = max(run.spec.runtime.threads * run.spec.runtime.processes for run in pending)
+    return max(1, (os.cpu_count() or 1) // threads)
 
 
 def run_local(pending: Sequence[Run], runs: Path, display: Display, jobs: int) -> bool:

@@ -9,7 +9,7 @@ from suites.messages import unknown_option
 from suites.places import Document, Mistake, report
 from suites.schema import Suite
 from suites.sections import addresses
-from suites.source import parse_override
+from suites.source import parse, parse_override
 
 
 def load_suite(path: Path | str, overrides: Sequence[str] = ()) -> Suite:
@@ -22,6 +22,15 @@ def load_suite(path: Path | str, overrides: Sequence[str] = ()) -> Suite:
     path = Path(path)
     document = read(path)
     document.data.setdefault("name", path.stem)
+    return _loaded(document, overrides)
+
+
+def suite_on(data: str, overrides: Sequence[str] = ()) -> Suite:
+    """A suite of one run on the data set ``data``, for commands that want a data set and take --set arguments."""
+    return _loaded(parse(f"{{name: {data}, data: {data}, variants: [no-hbi]}}", data), overrides)
+
+
+def _loaded(document: Document, overrides: Sequence[str]) -> Suite:
     for argument in sorted(overrides, key=lambda argument: argument.partition("=")[0].count(".")):
         document = laid_on(document, _override(argument))
     suite, mistakes = check(document)

@@ -3,9 +3,9 @@
 from functools import cache
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from hbi.config.base import Config, member, plugins
+from hbi.config.base import Choice, Config, member, plugins
 from hbi.errors import InputError
 
 
@@ -20,9 +20,28 @@ class DataConfig(Config):
     max_words: int = Field(24, ge=3, description="Tokens a caption keeps, start and end token included.")
     max_frames: int = Field(12, ge=1, description="Frames a video keeps.")
     frame_rate: float = Field(1.0, gt=0, description="Frames a second sampled before the uniform choice of max_frames.")
+    sampler: Literal["stride", "seconds"] = Field(
+        "stride",
+        description="Rule of the sampling: every n-th frame of the whole video, as published for the short videos, "
+        "or the first frames of every second, as published for DiDeMo and ActivityNet.",
+    )
     reader: Literal["auto", "decord", "pyav"] = Field(
         "auto", description="Video reader; auto takes decord where it imports, else PyAV."
     )
+    augmentation: Literal["none", "randaugment"] = Field(
+        "none", description="Of training clips; randaugment is the published rand-m7-n4-mstd0.5-inc1."
+    )
+    augment_order: Choice = Field(
+        "correct",
+        description="What is augmented: the frames that the model sees, or, as published, those of the file before "
+        "they are resized, which the frame cache does not hold.",
+    )
+
+    @model_validator(mode="after")
+    def _whole_frames(self) -> "DataConfig":
+        if self.sampler == "seconds" and not self.frame_rate.is_integer():
+            raise ValueError(f"frame_rate {self.frame_rate:g}: sampler seconds takes a whole number of frames a second")
+        return self
 
     @property
     def files(self) -> dict[str, str]:
@@ -57,6 +76,83 @@ class MSRVTTConfig(DataConfig):
     )
 
 
+class MSVDConfig(DataConfig):
+    """MSVD (Chen and Dolan, ACL 2011), about 40 captions a video, in the lists of 1200, 100 and 670 videos."""
+
+    loader: ClassVar[str] = "hbi.data.msvd:load"
+
+    name: Literal["msvd"] = Field("msvd", description="Which data set.")
+    root: str | None = Field(
+        "data/MSVD", description="Folder with lists, raw-captions.json and videos/. Not part of a run's identity."
+    )
+    max_words: int = Field(32, ge=3, description="Tokens a caption keeps, start and end token included.")
+    grouping: Choice = Field(
+        "correct",
+        description="Which captions of val and test belong to which video; released: all of them one place off, as "
+        "four published repositories have it.",
+    )
+
+
+class _IncompleteConfig(DataConfig):
+    """A data set of which not all videos can be had any more."""
+
+    missing: Literal["error", "drop"] = Field(
+        "error",
+        description="What becomes of training videos without file; drop: they are left out, and counted. The videos "
+        "of val and test must all be there.",
+    )
+
+
+class LSMDCConfig(_IncompleteConfig):
+    """LSMDC (Rohrbach et al., CVPR 2015): clips of films, one sentence each; test is the list of 1000 clips."""
+
+    loader: ClassVar[str] = "hbi.data.lsmdc:load"
+
+    name: Literal["lsmdc"] = Field("lsmdc", description="Which data set.")
+    root: str | None = Field(
+        "data/LSMDC", description="Folder with the annotation files and videos/. Not part of a run's identity."
+    )
+    max_words: int = Field(32, ge=3, description="Tokens a caption keeps, start and end token included.")
+    drop: tuple[str, ...] = Field(
+        (
+            "0017_Pianist_00.23.28.872-00.23.34.843",
+            "0017_Pianist_00.30.36.767-00.30.38.009",
+            "3064_SPARKLE_2012_01.41.07.000-01.41.11.793",
+        ),
+        description="Clips that are left out of every split; those that most published loaders leave out.",
+    )
+
+
+class _ParagraphConfig(_IncompleteConfig):
+    """All sentences of a video are one caption."""
+
+    max_words: int = Field(64, ge=3, description="Tokens a caption keeps, start and end token included.")
+    max_frames: int = Field(64, ge=1, description="Frames a video keeps.")
+    sampler: Literal["stride", "seconds"] = Field("seconds", description="Rule of the sampling; seconds is published.")
+
+
+class DiDeMoConfig(_ParagraphConfig):
+    """DiDeMo (Hendricks et al., ICCV 2017): the descriptions of a video as one paragraph, its first 31 seconds."""
+
+    loader: ClassVar[str] = "hbi.data.didemo:load"
+
+    name: Literal["didemo"] = Field("didemo", description="Which data set.")
+    root: str | None = Field(
+        "data/DiDeMo", description="Folder with lists, annotations and videos/. Not part of a run's identity."
+    )
+
+
+class ActivityNetConfig(_ParagraphConfig):
+    """ActivityNet Captions (Krishna et al., ICCV 2017): a paragraph a video; val_1 is the test split."""
+
+    loader: ClassVar[str] = "hbi.data.activitynet:load"
+
+    name: Literal["activitynet"] = Field("activitynet", description="Which data set.")
+    root: str | None = Field(
+        "data/ActivityNet", description="Folder with ids, captions and videos/. Not part of a run's identity."
+    )
+
+
 class ShapesQAConfig(ShapesConfig):
     """Questions about the generated videos of shapes: what, who, how, when, where; answers are one word."""
 
@@ -88,11 +184,37 @@ class MSRVTTQAConfig(DataConfig):
         return {"labels": self.labels} if self.labels else {}
 
 
+class MSVDQAConfig(DataConfig):
+    """MSVD-QA (Xu et al., ACM MM 2017), questions about the videos of MSVD, in splits of its own."""
+
+    loader: ClassVar[str] = "hbi.data.msvd_qa:load"
+    task: ClassVar[Literal["retrieval", "qa"]] = "qa"
+
+    name: Literal["msvd-qa"] = Field("msvd-qa", description="Which data set.")
+    root: str | None = Field(
+        "data/MSVD-QA", description="Folder with the questions and videos/. Not part of a run's identity."
+    )
+    max_words: int = Field(32, ge=3, description="Tokens a question keeps, start and end token included.")
+    labels: str | None = Field(
+        None, description='Label file, {"answer": label}; default: the most frequent answers of the training questions.'
+    )
+    most_frequent: int = Field(1000, ge=1, description="How many of these answers, where no label file is given.")
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {"labels": self.labels} if self.labels else {}
+
+
 DATASETS: dict[str, type[DataConfig]] = {
     "shapes": ShapesConfig,
     "msrvtt": MSRVTTConfig,
+    "msvd": MSVDConfig,
+    "lsmdc": LSMDCConfig,
+    "didemo": DiDeMoConfig,
+    "activitynet": ActivityNetConfig,
     "shapes-qa": ShapesQAConfig,
     "msrvtt-qa": MSRVTTQAConfig,
+    "msvd-qa": MSVDQAConfig,
 }
 
 

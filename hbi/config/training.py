@@ -66,4 +66,12 @@ class RuntimeConfig(Config):
         "auto", description="auto takes a GPU where there is one; its id does not say which."
     )
     threads: int = Field(2, ge=1, description="CPU threads of torch; they change the rounding, so they are in the id.")
-    workers: int = Field(0, ge=0, description="Processes that decode video; they do not change the result.")
+    workers: int = Field(
+        0, ge=0, description="Processes that decode video, for each that trains; they do not change the result."
+    )
+    processes: int = Field(
+        1,
+        ge=1,
+        description="Processes of this machine, with a GPU each or on its CPU, that a training is spread over; they "
+        "change the rounding, so they are in the id.",
+    )

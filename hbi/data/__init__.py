@@ -1,12 +1,29 @@
-"""Data sets: ``load`` reads the annotations of one, ``check`` opens every video. Neither imports torch."""
+"""Data sets: ``load`` reads the annotations of one, ``check`` opens every video. Neither imports torch.
+
+``describe``, ``differences`` and ``findings`` tell what a loaded one holds, where its counts are not the published
+ones, and what is odd about its annotations.
+"""
 
 from pathlib import Path
 
 from hbi.config import DataConfig, imported
 from hbi.data.checking import check_videos
-from hbi.data.dataset import Dataset, Progress, Split, Video
+from hbi.data.dataset import Counts, Dataset, Progress, Split, Video
+from hbi.data.description import Description, describe, differences, findings
 
-__all__ = ["Dataset", "Progress", "Split", "Video", "check", "load"]
+__all__ = [
+    "Counts",
+    "Dataset",
+    "Description",
+    "Progress",
+    "Split",
+    "Video",
+    "check",
+    "describe",
+    "differences",
+    "findings",
+    "load",
+]
 
 
 def load(config: DataConfig, cache: Path, progress: Progress | None = None) -> Dataset:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from torch.utils.data import DataLoader
 
 from hbi.data.clips import Clips
 from hbi.data.dataset import Split
+from hbi.data.decode import LIMIT_SECONDS
+from hbi.data.video import VideoError
 from hbi.errors import InputError
 from hbi.seeds import spread
 
@@ -63,16 +66,19 @@ def train_batches(
     epoch: int,
     skip: int = 0,
     workers: int = 0,
+    augmented: bool = False,
 ) -> Iterator[Batch]:
     """The batches of one epoch from number ``skip`` on; those before it are not decoded.
 
     ``answer`` [N] int64: the labels of the split (``Dataset.labels``).
     ``workers``: processes that decode; the batches are the same with any number of them.
+    ``augmented``: by config.augmentation of the clips, drawn anew for each pair in each epoch.
     """
     steps = steps_per_epoch(split, batch_size)
     order = data_order(split, seed, epoch)[: steps * batch_size].view(steps, batch_size)[skip:]
     video_of = torch.tensor(split.video_of)
-    decoded = _decoded(clips, list(video_of[order]), workers)
+    seeds = [[spread(seed, "augmentation", epoch, pair) for pair in pairs] for pairs in order.tolist()]
+    decoded = _decoded(clips, list(video_of[order]), workers, seeds if augmented and clips.augmented else None)
     for pairs, (frames, video_mask) in zip(order, decoded, strict=True):
         yield Batch(tokens[0][pairs], tokens[1][pairs], frames, video_mask, video_of[pairs], answer[pairs])
 
@@ -90,23 +96,51 @@ def video_batches(clips: Clips, batch_size: int, workers: int = 0) -> Iterator[t
 class _Groups(torch.utils.data.Dataset[Any]):
     """Group k is the clips of the videos groups[k], stacked: what a DataLoader's worker decodes at a time."""
 
-    def __init__(self, clips: Clips, groups: Sequence[Tensor]) -> None:
-        self.clips, self.groups = clips, groups
+    def __init__(self, clips: Clips, groups: Sequence[Tensor], seeds: Sequence[Sequence[int]] | None) -> None:
+        self.clips, self.groups, self.seeds = clips, groups, seeds
+        self.under_way = torch.full((len(groups),), -1).share_memory_()
+        """[number of groups]: the video of each that was begun last; −1 before the first."""
 
     def __len__(self) -> int:
         return len(self.groups)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor] | InputError:
         try:
-            return self.clips.stack(self.groups[number])
+            seeds = self.seeds[number] if self.seeds else None
+            return self.clips.stack(self.groups[number], seeds, partial(self.under_way.__setitem__, number))
         except InputError as error:  # raised here it would reach the user as a worker's traceback
             return error
 
 
-def _decoded(clips: Clips, groups: Sequence[Tensor], workers: int) -> Iterator[tuple[Tensor, Tensor]]:
-    if clips.in_memory:
+def _decoded(
+    clips: Clips, groups: Sequence[Tensor], workers: int, seeds: Sequence[Sequence[int]] | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The clips of each group; ``seeds``: of the augmentation of each."""
+    if clips.in_memory and seeds is None:
         workers = 0
-    for decoded in DataLoader(_Groups(clips, groups), batch_size=None, num_workers=workers):
+    asked = _Groups(clips, groups, seeds)
+    limit = LIMIT_SECONDS if workers else 0
+    loader = iter(DataLoader(asked, batch_size=None, num_workers=workers, timeout=limit))
+    for number in range(len(groups)):
+        decoded = _next(loader, asked, number)
         if isinstance(decoded, InputError):
             raise decoded
         yield decoded
+
+
+def _next(loader: Iterator[Any], asked: _Groups, number: int) -> Any:
+    """Group ``number``; raises VideoError where its worker hangs in one video, or dies."""
+    before = None
+    while True:
+        try:
+            return next(loader)
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader"):
+                raise
+            video = int(asked.under_way[number])
+            file = asked.clips.videos[video].path if video >= 0 else "a video"
+            if "timed out" not in str(error):
+                raise VideoError(f"{file}: the process that decodes it died; `prepare` lists bad files") from error
+            if video == before:
+                raise VideoError(f"{file}: not decoded after {LIMIT_SECONDS:g} s; replace the file") from error
+            before = video  # a group may take its time, one video may not

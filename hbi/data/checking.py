@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
 from hbi.config import DataConfig
-from hbi.data.dataset import Dataset, Progress
-from hbi.data.frames import sample_positions
+from hbi.data.dataset import Dataset, Progress, Video
+from hbi.data.frames import sampling
 from hbi.data.video import VideoError, decoder_version, read_frames
 from hbi.errors import InputError
 from hbi.files import write_atomically
@@ -23,12 +23,11 @@ def check_videos(dataset: Dataset, config: DataConfig, cache: Path, progress: Pr
 
     Good ones are remembered under ``cache`` by path, size and time of change, and not opened again.
     """
-    paths = [video.path for split in dataset.splits.values() for video in split.videos]
-    states = {path: _state(path) for path in paths}
+    videos = {video.path: video for split in dataset.splits.values() for video in split.videos}
+    states = {path: _state(path) for path in videos}
     small = sum(size for size, _ in filter(None, states.values())) < SMALL_BYTES
-    memory = cache / f"checked-{_short_hash(config, paths[0].parent, small)}.json"
+    memory = _memory(config, cache, videos, small)
     known = _read_memory(memory)
-    positions_of = partial(sample_positions, max_frames=config.max_frames, frame_rate=config.frame_rate)
 
     good: dict[str, list[int]] = {}
     offenders: list[str] = []
@@ -36,7 +35,7 @@ def check_videos(dataset: Dataset, config: DataConfig, cache: Path, progress: Pr
         for done, (path, state) in enumerate(states.items(), start=1):
             if state is None or known.get(str(path)) != state:
                 try:
-                    read_frames(path, lambda n, fps: positions_of(n, fps)[: None if small else 1], config.reader)
+                    _open(videos[path], config, None if small else 1)
                 except VideoError as error:
                     offenders.append(str(error))
                     state = None
@@ -56,6 +55,23 @@ def check_videos(dataset: Dataset, config: DataConfig, cache: Path, progress: Pr
         )
 
 
+def remember(dataset: Dataset, config: DataConfig, cache: Path, good: Iterable[Path]) -> None:
+    """Spares ``check_videos`` the files ``good``, all of whose sampled frames have been decoded."""
+    states = {str(path): state for path in good if (state := _state(path))}
+    videos = [video.path for split in dataset.splits.values() for video in split.videos]
+    for small in (True, False):
+        memory = _memory(config, cache, videos, small)
+        known = _read_memory(memory)
+        if (found := {**known, **states}) != known:
+            write_atomically(memory, json.dumps(found))
+
+
+def _open(video: Video, config: DataConfig, most: int | None) -> None:
+    """Raises VideoError unless the first ``most`` of the sampled frames can be decoded."""
+    positions_of = sampling(config, video)
+    read_frames(video.path, lambda count, fps: positions_of(count, fps)[:most], config.reader)
+
+
 def _state(path: Path) -> list[int] | None:
     """Size and time of the last change; None where there is no such file."""
     try:
@@ -65,16 +81,17 @@ def _state(path: Path) -> list[int] | None:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _short_hash(config: DataConfig, folder: Path, small: bool) -> str:
-    """Of what decides whether a video is good, its file apart."""
+def _memory(config: DataConfig, cache: Path, videos: Iterable[Path], small: bool) -> Path:
+    """Its name holds a hash of what decides whether a video is good, its file apart."""
     parts = (
-        str(folder.resolve()),
+        str(min(videos).parent.resolve()),
         config.max_frames,
         config.frame_rate,
+        config.sampler,
         decoder_version(config.reader),
         small,
     )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
+    return cache / f"checked-{hashlib.sha256(repr(parts).encode()).hexdigest()[:10]}.json"
 
 
 def _read_memory(path: Path) -> dict[str, list[int]]:

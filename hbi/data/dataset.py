@@ -1,7 +1,7 @@
 """What a data set is to all that use one: videos, captions, and which caption belongs to which video."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 Progress = Callable[[str, int, int], None]
@@ -10,10 +10,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Video:
-    """One video: its id in the annotations and its file."""
+    """One video: its id in the annotations, its file, and the span of it that is seen, in whole seconds (none: all)."""
 
     id: str
     path: Path
+    start: int | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Split:
     """N captions of M videos, in the order of the annotation files; of a data set of questions, N questions.
 
     ``video_of`` [N]: the column of each caption's video in ``videos``. ``answers`` [N]: those of the questions.
+    ``left_out``: the ids of annotated videos that are not here because they have no file.
     """
 
     name: str
@@ -28,6 +31,16 @@ class Split:
     captions: tuple[str, ...]
     video_of: tuple[int, ...]
     answers: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What publications say of a split: each number that one of them gives; none where nobody does."""
+
+    videos: tuple[int, ...] = ()
+    captions: tuple[int, ...] = ()
+    distinct_captions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,11 +48,13 @@ class Dataset:
     """Splits by name: "train", "test", and "val" where the data set has one. No video is in two of them.
 
     ``vocabulary``: the answers that a model chooses from, for questions; label k stands for vocabulary[k].
+    ``published``: what is known of the size of the splits.
     """
 
     name: str
     splits: dict[str, Split]
     vocabulary: tuple[str, ...] | None = None
+    published: Mapping[str, Counts] = field(default_factory=dict)
 
     def labels(self, split: str) -> list[int]:
         """[N]: the label of each answer of a split, −1 for one outside the vocabulary, and for captions."""
@@ -48,3 +63,13 @@ class Dataset:
             return [-1] * len(found.captions)
         label = {answer: number for number, answer in enumerate(self.vocabulary or ())}
         return [label.get(answer, -1) for answer in found.answers]
+
+
+def paired(name: str, pairs: Iterable[tuple[str, str]], video: Callable[[str], Video]) -> Split:
+    """The split of these (video id, caption), in their order; videos in the order of first mention."""
+    column: dict[str, int] = {}
+    captions, video_of = [], []
+    for id, caption in pairs:
+        captions.append(caption)
+        video_of.append(column.setdefault(id, len(column)))
+    return Split(name, tuple(map(video, column)), tuple(captions), tuple(video_of))

@@ -1,8 +1,22 @@
 """Which frames of a video a model sees."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+
+from hbi.config import DataConfig
+from hbi.data.dataset import Video
+
+
+def sampling(config: DataConfig, video: Video) -> Callable[[int, float], list[int]]:
+    """The rule for one video: its number of frames and frames a second → the positions to decode, in rising order.
+
+    It depends on config.sampler, max_frames and frame_rate, and on the video's start and end: nothing else.
+    """
+    rule = {"stride": sample_positions, "seconds": sample_seconds}[config.sampler]
+    return partial(rule, max_frames=config.max_frames, frame_rate=config.frame_rate, start=video.start, end=video.end)
 
 
 def sample_positions(
@@ -26,12 +40,47 @@ def sample_positions(
     stride = round(fps / frame_rate) if math.isfinite(fps) else 0
     if stride < 1:
         raise ValueError(f"a video of {fps:g} frames a second cannot be sampled {frame_rate:g} times a second")
-    if start is not None and end is not None:
-        start, end = sorted((max(start, 0), max(end, 0)))
-        end = max(end, start + 1)
+    start, end = _span(start, end)
     first = 0 if start is None else int(start * fps)
     last = frames - 1 if end is None else int(min(end * fps, frames - 1))
-    positions = list(range(first, last + 1, stride))
-    if len(positions) <= max_frames:
+    return _at_most(max_frames, list(range(first, last + 1, stride)))
+
+
+def sample_seconds(
+    frames: int,
+    fps: float,
+    max_frames: int,
+    frame_rate: float,
+    start: int | None = None,
+    end: int | None = None,
+) -> list[int]:
+    """As ``sample_positions``, by the rule of the published DiDeMo and ActivityNet loaders (Luo et al., CLIP4Clip,
+    arXiv 2104.08860, and HBI after it), whose seconds have whole numbers of frames:
+
+    in every second from ``start`` to ``end``, both included, the first ``frame_rate`` of the places 0, s, 2s, …
+    with s = ⌊fps⌋ // frame_rate, until the video ends. At 29.97 frames a second a second lasts 29.
+    Raises ValueError where fps or the whole part of it is less than ``frame_rate``, which counts whole frames.
+    """
+    second = int(fps) if math.isfinite(fps) else 0
+    rate = int(frame_rate)
+    if not 1 <= rate <= second:
+        raise ValueError(f"a video of {fps:g} frames a second cannot be sampled {frame_rate:g} times a second")
+    start, end = _span(start, end)
+    length = math.ceil(frames / second)
+    seconds = range(start or 0, (length if end is None else min(end, length)) + 1)
+    places = range(0, second, second // rate)[:rate]
+    positions = [number * second + place for number in seconds for place in places]
+    return _at_most(max_frames, [position for position in positions if position < frames])
+
+
+def _span(start: int | None, end: int | None) -> tuple[int | None, int | None]:
+    if start is None or end is None:
+        return start, end
+    start, end = sorted((max(start, 0), max(end, 0)))
+    return start, max(end, start + 1)
+
+
+def _at_most(count: int, positions: list[int]) -> list[int]:
+    if len(positions) <= count:
         return positions
-    return [positions[place] for place in np.linspace(0, len(positions) - 1, max_frames, dtype=int)]
+    return [positions[place] for place in np.linspace(0, len(positions) - 1, count, dtype=int)]

@@ -4,30 +4,56 @@ anns/MSRVTT_data.json            sentences of all videos
 anns/MSRVTT_train.9k.csv         ids of the training videos (or MSRVTT_train.7k.csv)
 anns/MSRVTT_JSFUSION_test.csv    test pairs, one row each
 anns/MSRVTT_val.full.csv         ids of the validation videos, where these are held out
-videos/<id>.mp4
+videos/<id>.mp4                  as published by its authors: no other extension is tried, as two loaders do
 """
 
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from hbi.config import MSRVTTConfig
-from hbi.data.annotations import VideoId, content, first
-from hbi.data.dataset import Dataset, Progress, Split, Video
+from hbi.data.annotations import (
+    Caption,
+    VideoId,
+    content,
+    existing,
+    first,
+    parsed,
+    refuse_shared,
+    refuse_without_caption,
+    root_of,
+)
+from hbi.data.dataset import Counts, Dataset, Progress, Split, Video
 from hbi.errors import InputError
+
+_HOLDS = "anns/ and videos/"
+_SENTENCES = 20
+"""Of every video."""
+_TRAIN_VIDEOS = {"9k": 9000, "7k": 7010}
+_VAL_VIDEOS = 497
 
 
 def load(config: MSRVTTConfig, cache: Path, progress: Progress | None = None) -> Dataset:
-    """MSR-VTT under ``config.root``; see ``read_msrvtt``."""
-    if config.root is None:
-        raise InputError("data set msrvtt: no root is given; set it to the folder that holds anns/ and videos/")
-    return read_msrvtt(
-        "msrvtt", Path(config.root), f"MSRVTT_train.{config.train_split}.csv", config.hold_out_validation
-    )
+    """MSR-VTT under ``config.root``; see ``read_msrvtt``.
+
+    The published counts are those of the lists that most repositories ship; of the test pairs, 5 captions are
+    another's word for word.
+    """
+    train_csv = f"MSRVTT_train.{config.train_split}.csv"
+    dataset = read_msrvtt("msrvtt", root_of(config, _HOLDS), train_csv, config.hold_out_validation)
+    train, val = _TRAIN_VIDEOS[config.train_split], _VAL_VIDEOS if config.hold_out_validation else 0
+    published = {
+        "train": Counts((train - val,), (_SENTENCES * (train - val),)),
+        "test": Counts((1000,), (1000,), (995,)),
+    }
+    if val:
+        published["val"] = Counts((val,), (_SENTENCES * val,))
+    return replace(dataset, published=published)
 
 
 def read_msrvtt(name: str, root: Path, train_csv: str, hold_out_validation: bool) -> Dataset:
@@ -41,45 +67,39 @@ def read_msrvtt(name: str, root: Path, train_csv: str, hold_out_validation: bool
     Sentences of videos that no list names are ignored. Raises InputError where a file is missing or malformed
     or lists a video twice, a video is in both train and test, or a listed one has no sentence.
     """
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; data set {name} is expected there, with anns/ and videos/")
+    existing(root, name, _HOLDS)
     annotations = root / "anns"
-    sentences = _read_sentences(annotations / "MSRVTT_data.json")
-    test = _read_csv(annotations / "MSRVTT_JSFUSION_test.csv", _Sentence, "video_id", "sentence")
+    files = {"train": annotations / train_csv, "test": annotations / "MSRVTT_JSFUSION_test.csv"}
+    data = annotations / "MSRVTT_data.json"
+    sentences = parsed(data, _Sentences, _FILES).sentences
+    test = _read_csv(files["test"], _Sentence, "video_id", "sentence")
     ids = {
-        "train": [row.video_id for row in _read_csv(annotations / train_csv, _Listed, "video_id")],
+        "train": [row.video_id for row in _read_csv(files["train"], _Listed, "video_id")],
         "test": [row.video_id for row in test],
     }
-    val_csv = annotations / "MSRVTT_val.full.csv"
     if hold_out_validation:
-        ids["val"] = [row.video_id for row in _read_csv(val_csv, _Listed, "video_id")]
+        files["val"] = annotations / "MSRVTT_val.full.csv"
+        ids["val"] = [row.video_id for row in _read_csv(files["val"], _Listed, "video_id")]
         held_out = set(ids["val"])
         ids["train"] = [id for id in ids["train"] if id not in held_out]
         if not ids["train"]:
-            raise InputError(f"{annotations / train_csv}: every video is also in {val_csv.name}; none is left to train")
-    for split in set(ids) - {"test"}:
-        if shared := set(ids["test"]) & set(ids[split]):
-            raise InputError(
-                f"{annotations}: {min(shared)} is in the lists of both {split} and test; remove it from one"
-            )
-
-    splits = {}
+            raise InputError(f"{files['train']}: every video is also in {files['val'].name}; none is left to train")
+    refuse_shared(files, ids)
+    splits: dict[str, Split] = {}
     for split in ("train", "val", "test"):
         if split in ids:
-            splits[split] = _split(split, ids[split], test if split == "test" else sentences, root)
+            splits[split] = _split(split, ids[split], test if split == "test" else sentences, data)
     return Dataset(name, splits)
 
 
-def _split(name: str, ids: Sequence[str], sentences: Sequence["_Sentence"], root: Path) -> Split:
+def _split(name: str, ids: Sequence[str], sentences: Sequence["_Sentence"], data: Path) -> Split:
     column = {id: number for number, id in enumerate(ids)}
     pairs = [(sentence.caption, column[sentence.video_id]) for sentence in sentences if sentence.video_id in column]
-    if without := sorted(set(range(len(ids))) - {number for _, number in pairs}):
-        raise InputError(
-            f"{root / 'anns' / 'MSRVTT_data.json'}: no sentence for {ids[without[0]]} of split {name} "
-            f"({len(without)} such videos); complete the file or take them off the list"
-        )
+    with_caption = {number for _, number in pairs}
+    refuse_without_caption(data, name, (id for id in ids if column[id] not in with_caption))
     captions, video_of = zip(*pairs, strict=True)
-    return Split(name, tuple(Video(id, root / "videos" / f"{id}.mp4") for id in ids), captions, video_of)
+    folder = data.parents[1] / "videos"
+    return Split(name, tuple(Video(id, folder / f"{id}.mp4") for id in ids), captions, video_of)
 
 
 # ---- files ------------------------------------------------------------------------------------------------
@@ -90,12 +110,6 @@ _FILES = (
 )
 
 
-def _not_empty(caption: str) -> str:
-    if not caption.strip():
-        raise ValueError("empty caption")
-    return caption
-
-
 class _Listed(BaseModel):
     video_id: VideoId
 
@@ -104,20 +118,13 @@ class _Sentence(BaseModel):
     """A row of the test list, or of either form of the JSON file."""
 
     video_id: VideoId = Field(validation_alias=AliasChoices("video_id", "image_id"))
-    caption: Annotated[str, AfterValidator(_not_empty)] = Field(validation_alias=AliasChoices("caption", "sentence"))
+    caption: Caption = Field(validation_alias=AliasChoices("caption", "sentence"))
 
 
 class _Sentences(BaseModel):
     """{"sentences": [{"video_id", "caption"}, …]}, or {"annotations": [{"image_id", "caption"}, …]}."""
 
     sentences: list[_Sentence] = Field(validation_alias=AliasChoices("sentences", "annotations"))
-
-
-def _read_sentences(path: Path) -> list[_Sentence]:
-    try:
-        return _Sentences.model_validate_json(content(path, _FILES)).sentences
-    except ValidationError as error:
-        raise InputError(f"{path}: {first(error)}; correct the file") from error
 
 
 def _read_csv(path: Path, row_type: type["_Row"], *columns: str) -> list["_Row"]:

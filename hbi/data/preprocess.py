@@ -5,6 +5,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+PREPROCESSING = 1
+"""Goes up when ``preprocess`` begins to give other bytes: cached frames are those of one number."""
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 

@@ -1,11 +1,18 @@
-"""Reading frames of a video file, by decord or by PyAV; both give the same ones."""
+"""Reading frames of a video file, by decord or by PyAV; both give the same ones.
 
-from collections.abc import Callable
+Both count frames as they are stored: of a video whose frame rate varies, a position is a number of frames and not a
+time, and its rate is the mean. Both turn frames upright where the file says how it was held (its display matrix).
+Where decord fails or is wrong, PyAV reads in its place: at a quarter turn, and in containers in which decord 0.6.0
+finds other frames than those asked for (AVI with B-frames, MPEG, WMV).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +24,18 @@ Frames = NDArray[np.uint8]
 PositionsOf = Callable[[int, float], list[int]]
 """From a video's number of frames and frames a second to the positions that are wanted, in rising order."""
 
-_SIGNATURES = {  # byte offset and bytes of the containers that are read
-    4: (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"),  # MP4, QuickTime
-    0: (b"\x1aE\xdf\xa3", b"RIFF"),  # WebM and Matroska, AVI
+_CONTAINERS = {  # what is read, whatever the file is called: bytes that are found at an offset, or at all of several
+    "MP4": ((4,), (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")),  # also QuickTime, 3GP
+    "Matroska": ((0,), (b"\x1aE\xdf\xa3",)),  # also WebM
+    "FLV": ((0,), (b"FLV",)),
+    "AVI": ((0,), (b"RIFF",)),
+    "MPEG": ((0,), (b"\x00\x00\x01\xba",)),
+    "ASF": ((0,), (b"\x30\x26\xb2\x75",)),  # also WMV
+    "Ogg": ((0,), (b"OggS",)),
+    "MPEG-TS": ((0, 188), (b"G",)),
+    "M2TS": ((4, 196), (b"G",)),
 }
+_EXACT_BY_DECORD = ("MP4", "Matroska", "FLV")
 _NO_FRAMES: Frames = np.empty((0, 0, 0, 3), np.uint8)
 
 
@@ -34,7 +49,7 @@ def read_frames(path: Path, positions_of: PositionsOf, reader: Reader) -> Frames
     The file is opened and closed here, for an open decord reader does not survive the fork of a DataLoader's
     worker. Raises VideoError where the file is missing, is no video, does not decode, or has no such frame.
     """
-    _refuse_other_files(path)
+    container = _container(path)
 
     def positions(frames: int, fps: float) -> list[int]:
         try:
@@ -42,7 +57,8 @@ def read_frames(path: Path, positions_of: PositionsOf, reader: Reader) -> Frames
         except ValueError as error:
             raise VideoError(f"{path}: {error}; replace the file") from error
 
-    read = {"decord": _read_by_decord, "pyav": _read_by_pyav}[_chosen(reader)]
+    by_decord = _chosen(reader) == "decord" and container in _EXACT_BY_DECORD
+    read = _read_by_decord if by_decord else _read_by_pyav
     try:
         frames = read(path, positions)
     except (OSError, RuntimeError, ValueError) as error:  # PyAV's own errors are kinds of these
@@ -68,17 +84,19 @@ def _chosen(reader: Reader) -> str:
     return reader
 
 
-def _refuse_other_files(path: Path) -> None:
-    """ffmpeg also opens playlists, which name other files and addresses to open: no data set needs them."""
+def _container(path: Path) -> str:
+    """Raises VideoError for other files: ffmpeg also opens playlists, which name files and addresses to open."""
     try:
         with path.open("rb") as file:
-            head = file.read(8)
+            head = file.read(200)
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
     if not head:
         raise VideoError(f"{path}: the file is empty; replace it")
-    if not any(head[offset:].startswith(known) for offset, known in _SIGNATURES.items()):
-        raise VideoError(f"{path}: is not an MP4, WebM or AVI file; replace it")
+    for name, (offsets, known) in _CONTAINERS.items():
+        if all(head[offset:].startswith(known) for offset in offsets):
+            return name
+    raise VideoError(f"{path}: is not an MP4, WebM or AVI file, nor an older kind; replace it")
 
 
 def _read_by_decord(path: Path, positions_of: PositionsOf) -> Frames:
@@ -90,25 +108,41 @@ def _read_by_decord(path: Path, positions_of: PositionsOf) -> Frames:
         positions = positions_of(len(video), float(video.get_avg_fps()))
         return np.asarray(video.get_batch(positions).asnumpy()) if positions else _NO_FRAMES
     except decord.DECORDError as error:
+        if _is_turned(path):
+            return _read_by_pyav(path, positions_of)
         raise RuntimeError(str(error)) from error
 
 
 def _read_by_pyav(path: Path, positions_of: PositionsOf) -> Frames:
-    import av
-
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise VideoError(f"{path}: has no video stream; replace the file")
-        stream = container.streams.video[0]
+    with _opened(path) as (container, stream):
         count = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
         positions = positions_of(count, float(stream.average_rate or 0))
         wanted, frames = set(positions), {}
-        container.seek(0)
+        if not stream.frames:
+            container.seek(0)
         for position, frame in enumerate(container.decode(stream)):
             if position in wanted:
-                frames[position] = frame.to_ndarray(format="rgb24")
+                frames[position] = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
             if len(frames) == len(wanted):
                 break
     if missing := wanted - set(frames):
         raise VideoError(f"{path}: frame {min(missing)} of {count} is missing; replace the file")
     return np.stack([frames[position] for position in positions]) if frames else _NO_FRAMES
+
+
+def _is_turned(path: Path) -> bool:
+    """Whether frames are stored a quarter turn from upright; raises VideoError where there are none."""
+    with _opened(path) as (container, stream):
+        first = next(container.decode(stream), None)
+        return first is not None and round(first.rotation / 90) % 2 == 1
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """PyAV's container and its first video stream."""
+    import av
+
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise VideoError(f"{path}: has no video stream; replace the file")
+        yield container, container.streams.video[0]

@@ -57,15 +57,26 @@ class System(nn.Module):
     """Side of the square frames that ``encode_video`` takes, pixels."""
     context_length: int
     """Most words of a caption, and most frames of a video, that the positions reach."""
+    seed: int = 0
     step: int = 0
-    """Steps of training done so far. Randomness in a loss follows from it, so that a resumed training draws alike."""
+    """Steps of training done so far. Randomness in a loss follows from it and from the seed, so that a resumed
+    training, and every process of one on several, draws alike."""
     encoder_prefix: ClassVar[str] = "encoder.clip."
     """Parameters of the (pretrained) encoder begin so; they learn at lr · coef_lr."""
+    published_encoders: ClassVar[tuple[str, ...]] = ("encoder.", "temporal.")
+    """Parameters begin so that, in the published code, stand in front of the gathering of several processes' features
+    (but for the logit scale)."""
 
     @property
     def logit_scale(self) -> nn.Parameter:
         """Logarithm of the factor that turns a similarity into a logit."""
         raise NotImplementedError
+
+    @property
+    def gathers_whole_gradient(self) -> bool:
+        """Whether training on several processes gives all parameters the gradient of the whole loss; or, as published,
+        those of ``published_encoders`` 1/processes of it."""
+        return True
 
     def encode_text(self, token_ids: Tensor, mask: Tensor) -> Encoded:
         """token_ids [N,T] int64, mask [N,T] bool → N encoded captions."""

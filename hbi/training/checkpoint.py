@@ -40,7 +40,6 @@ def save(
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "scaler": scaler.state_dict(),
-        "random": torch.get_rng_state(),
     }
     write_atomically(path, lambda file: torch.save(state, file))
 
@@ -59,5 +58,4 @@ def load(
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     scaler.load_state_dict(state["scaler"])
-    torch.set_rng_state(state["random"])
     return Progress(**state["progress"])

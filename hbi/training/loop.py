@@ -1,23 +1,30 @@
-"""The training loop: epochs of steps, a checkpoint after every epoch and on request, the chosen weights at the end."""
+"""The training loop: epochs of steps, a checkpoint after every epoch and on request, the chosen weights at the end.
+
+Several processes (hbi.training.distributed) run it side by side; the first alone logs, evaluates and writes.
+"""
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from hbi.config import TrainingConfig
 from hbi.data.batches import Batch
 from hbi.errors import RunFailure
 from hbi.files import write_atomically
 from hbi.models import System
+from hbi.seeds import spread
 from hbi.training import checkpoint
 from hbi.training.checkpoint import Progress
+from hbi.training.distributed import agreed, parallel, rank, share
 from hbi.training.optimiser import optimiser, set_learning_rate, share_of_peak
-from hbi.training.step import backward
+from hbi.training.precision import halve
+from hbi.training.step import Step, backward
 
 STATE, BEST = "training.pt", "best.pt"
 """Files in the run's folder while it trains: everything needed to go on, and the best weights so far."""
@@ -42,7 +49,7 @@ class Task:
     published_steps: int
     """Length of the published schedule."""
     batches: Callable[[int, int], Iterator[Batch]]
-    """(epoch, first step) → the epoch's batches from that step on."""
+    """(epoch, first step) → the epoch's batches from that step on: of each the part that this process encodes."""
     validate: Callable[[], dict[str, float]] | None
     """Metrics on the split that is watched; none where the data set has none."""
     watched: str
@@ -56,37 +63,67 @@ def train(task: Task) -> Progress:
     """Trains to the end and leaves the chosen weights in the model; resumes where ``task.folder`` has a state.
 
     Raises RunFailure("nan") when the loss is no longer finite (the last good checkpoint stays), Stopped on request.
+    Of several processes, those after the first end with the last weights.
     """
+    if rank():
+        task = replace(task, validate=None, log=lambda event: None, requested=lambda: None)
     model, config = task.model, task.config
+    share(config.batch_size)  # refuses one that cannot be shared, before anything is done
+    if config.precision == "released" and task.device.type == "cuda":
+        halve(model)
     adam = optimiser(model, config)
     scaler = torch.amp.GradScaler(task.device.type, enabled=config.precision == "fp16")
-    progress = checkpoint.load(task.folder / STATE, model, adam, scaler) or Progress()
-    if progress.epoch or progress.step:
-        task.log({"event": "resumed", "epoch": progress.epoch + 1, "step": progress.step})
+    progress = _resumed(task, adam, scaler)
+    step = parallel(Step(model, config.precision))
 
     while progress.epoch < config.epochs:
         model.train()
-        _epoch(task, progress, adam, scaler)
+        _epoch(task, progress, step, adam, scaler)
         metrics = task.validate() if task.validate else {}
         _close_epoch(task, progress, metrics, adam)
-        checkpoint.save(task.folder / STATE, progress, model, adam, scaler)
-    if config.selection != "last":
+        _save(task, progress, adam, scaler)
+    if config.selection != "last" and rank() == 0:
         model.load_state_dict(torch.load(task.folder / BEST, map_location=task.device, weights_only=True))
     return progress
 
 
-def _epoch(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+def _resumed(task: Task, adam: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> Progress:
+    """Where an earlier call stopped, with everything restored; or the start."""
+
+    def load() -> Progress | None:
+        return checkpoint.load(task.folder / STATE, task.model, adam, scaler)
+
+    progress = load() if rank() == 0 else None
+    if agreed(progress is not None) and rank():  # after the first one: it sets a damaged file aside
+        progress = load()
+    if progress:
+        task.log({"event": "resumed", "epoch": progress.epoch + 1, "step": progress.step})
+    return progress or Progress()
+
+
+def _save(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+    if rank() == 0:
+        checkpoint.save(task.folder / STATE, progress, task.model, adam, scaler)
+
+
+def _epoch(
+    task: Task, progress: Progress, step: nn.Module, adam: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+) -> None:
     """The rest of the epoch under way, step by step."""
     model, config = task.model, task.config
     steps = config.epochs * task.steps_per_epoch
     for batch in task.batches(progress.epoch, progress.step):
-        started = time.perf_counter()
         done = progress.epoch * task.steps_per_epoch + progress.step
+        # here, and not after the last step: a stop that was asked for meanwhile must not wait for the evaluation
+        if task.validate and progress.step and _looks_at(task, done):
+            _keep_best(task, progress, task.validate(), progress.epoch + 1)
+        started = time.perf_counter()
         set_learning_rate(adam, share_of_peak(config, done, steps, task.published_steps))
         model.step = done
+        torch.manual_seed(spread(model.seed, "dropout", done))
         adam.zero_grad(set_to_none=True)
         try:
-            losses = backward(model, batch.to(task.device), config.accumulation, config.precision, scaler)
+            losses = backward(step, batch.to(task.device), config.accumulation, scaler)
         except RunFailure as failure:
             raise RunFailure(failure.kind, f"{failure} at step {done + 1} of {steps}") from failure
         terms = {name: float(value) for name, value in losses.items()}
@@ -113,13 +150,11 @@ def _epoch(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: 
                 "loss": terms["total"],
             }
         )
-        if task.validate and _looks_at(task, done + 1) and progress.step < task.steps_per_epoch:  # else at its close
-            _keep_best(task, progress, task.validate(), progress.epoch + 1)
-        match task.requested():
+        match agreed(task.requested()):
             case "save":
-                checkpoint.save(task.folder / STATE, progress, model, adam, scaler)
+                _save(task, progress, adam, scaler)
             case "stop":
-                checkpoint.save(task.folder / STATE, progress, model, adam, scaler)
+                _save(task, progress, adam, scaler)
                 raise Stopped
 
 
@@ -137,7 +172,7 @@ def _close_epoch(task: Task, progress: Progress, metrics: dict[str, float], adam
     }
     progress.curve.append(point)
     progress.step, progress.sums, progress.seconds = 0, {}, 0.0
-    if _looks_at(task, point["step"]):
+    if task.validate and _looks_at(task, point["step"]):
         _keep_best(task, progress, metrics, progress.epoch)
     task.log({"event": "epoch", **point, "epochs": task.config.epochs})
 

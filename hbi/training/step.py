@@ -1,13 +1,14 @@
 """One backward pass: the gradient of the whole batch's loss, whatever the parts it is encoded in."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hbi.data.batches import Batch
 from hbi.models import Encoded, System, targets_of
+from hbi.training.distributed import alone, gathered, scale_as_published, unwrapped
 
 PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -23,31 +24,62 @@ def encode(model: System, batch: Batch, precision: str) -> tuple[Encoded, Encode
         return model.encode_text(batch.token_ids, batch.text_mask), model.encode_video(batch.frames, batch.video_mask)
 
 
-def backward(
-    model: System, batch: Batch, parts: int, precision: str, scaler: torch.amp.GradScaler
-) -> dict[str, Tensor]:
-    """Adds the gradient of ``model``'s loss on ``batch`` to its parameters; returns the loss's terms, detached.
+class Step(nn.Module):
+    """The forward pass of a training step, on the pairs that this process encodes (all, where it is alone)."""
 
-    With several ``parts`` the batch is encoded twice, part by part: once without gradient, to know every pair's
-    contrast, then once more to carry the gradient of the encoded batch into the encoder (the scheme of GradCache,
-    arXiv 2101.06983). Unlike the usual accumulation it leaves the loss, and so the negatives, unchanged.
+    def __init__(self, model: System, precision: str) -> None:
+        super().__init__()
+        self.model, self.precision = model, precision
+
+    def forward(self, batch: Batch, gradients: Sequence[Encoded] | None = None) -> dict[str, Tensor]:
+        """Terms of the loss of all processes' pairs; gradient flows from "total" alone.
+
+        Given the gradients of that loss by the captions and videos of ``batch``, encoded: "total" is their product
+        with these, whose gradient is the loss's.
+        """
+        encoded = encode(self.model, batch, self.precision)
+        if gradients is None:
+            text, video = map(gathered, encoded)
+            losses = self.model.losses_of(text, video, gathered(targets_of(batch)))
+            return {name: loss if name == "total" else loss.detach() for name, loss in losses.items()}
+        products = [
+            (side[name] * gradient).sum()
+            for side, by_side in zip(encoded, gradients, strict=True)
+            for name, gradient in by_side.tensors.items()
+        ]
+        return {"total": torch.stack(products).sum()}
+
+
+def backward(step: nn.Module, batch: Batch, parts: int, scaler: torch.amp.GradScaler) -> dict[str, Tensor]:
+    """Gives the parameters, which have none yet, the gradient of the loss; returns the loss's terms, detached.
+
+    step     a Step, as ``hbi.training.distributed.parallel`` has it
+    batch    the pairs that this process encodes, of those that the loss is of
+    parts    the batch is encoded in; with several it is encoded twice, part by part: once without gradient, to know
+             every pair's contrast, then once more to carry the gradient of the encoded batch into the encoder (the
+             scheme of GradCache, arXiv 2101.06983). Unlike the usual accumulation it leaves the loss, and so the
+             negatives, unchanged
     """
+    own = unwrapped(step)
+    assert isinstance(own, Step)
+    model = own.model
     if parts == 1:
-        losses = model.losses_of(*encode(model, batch, precision), targets_of(batch))
+        losses = step(batch)
         scaler.scale(losses["total"]).backward()
-        return {name: loss.detach() for name, loss in losses.items()}
-
-    with torch.no_grad():
-        encoded = [encode(model, part, precision) for part in _parts(batch, parts)]
-    text, video = (Encoded.cat(side).map(_leaf) for side in zip(*encoded, strict=True))
-    losses = model.losses_of(text, video, targets_of(batch))
-    scaler.scale(losses["total"]).backward()
-    start = 0
-    for part in _parts(batch, parts):
-        rows = slice(start, start := start + len(part.video_index))
-        for whole, again in zip((text, video), encode(model, part, precision), strict=True):
-            gradients = {name: tensor.grad[rows] for name, tensor in whole.tensors.items() if tensor.grad is not None}
-            torch.autograd.backward([again[name] for name in gradients], list(gradients.values()))
+    else:
+        cut = list(_parts(batch, parts))
+        with torch.no_grad():
+            encoded = [encode(model, part, own.precision) for part in cut]
+        text, video = (Encoded.cat(side).map(_leaf) for side in zip(*encoded, strict=True))
+        with alone(step):
+            losses = model.losses_of(gathered(text), gathered(video), gathered(targets_of(batch)))
+            scaler.scale(losses["total"]).backward()
+        start = 0
+        for part in cut:
+            rows = slice(start, start := start + len(part.video_index))
+            with nullcontext() if part is cut[-1] else alone(step):
+                step(part, [_gradients(side, rows) for side in (text, video)])["total"].backward()
+    scale_as_published(model)
     return {name: loss.detach() for name, loss in losses.items()}
 
 
@@ -58,3 +90,8 @@ def _parts(batch: Batch, parts: int) -> Iterator[Batch]:
 
 def _leaf(tensor: Tensor) -> Tensor:
     return tensor.requires_grad_() if tensor.is_floating_point() else tensor
+
+
+def _gradients(encoded: Encoded, rows: slice) -> Encoded:
+    """By the tensors that the loss depends on."""
+    return Encoded({name: tensor.grad[rows] for name, tensor in encoded.tensors.items() if tensor.grad is not None})

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,16 @@ def dataset(config: ShapesConfig, cache: Path) -> hbi.data.Dataset:
 @pytest.fixture(scope="session")
 def golden() -> Path:
     return Path(__file__).parents[2] / "golden"
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a file of this name, empty, in the folder videos/ of the test's own folder."""
+
+    def make(name: str) -> Path:
+        path = tmp_path / "videos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return path
+
+    return make

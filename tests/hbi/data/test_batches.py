@@ -1,3 +1,6 @@
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -5,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hbi.data.batches
 import hbi.data.clips
 from hbi.config import ShapesConfig
 from hbi.data.batches import Batch, data_order, steps_per_epoch, text_batches, train_batches, video_batches
@@ -59,7 +63,7 @@ def test_a_small_set_is_decoded_once_for_all_runs(dataset, config, monkeypatch) 
     first = Clips(split, config, 24, progress=lambda what, done, total: calls.append((done, total)))
     assert first.in_memory
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    monkeypatch.setattr(hbi.data.clips, "read_frames", None)  # any decoding from now on would fail
+    monkeypatch.setattr(hbi.data.clips, "decode", None)  # any decoding from now on would fail
     again = Clips(split, config, 24, progress=lambda what, done, total: calls.append((done, total)))
     assert len(calls) == 4
     assert torch.equal(first.read(3)[0], again.read(3)[0])
@@ -149,3 +153,21 @@ def test_a_video_that_vanishes_is_named_in_one_line(config: ShapesConfig, worker
     with pytest.raises(VideoError, match=r"video0.mp4: cannot be read") as caught:
         list(video_batches(Clips(split, config, SIZE), 1, workers))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.parametrize("kind", ["hangs", "dies"])
+def test_a_worker_that_hangs_or_dies_costs_no_more_than_its_limit_and_its_video_is_named(  # type: ignore[no-untyped-def]
+    dataset, config, kind, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(hbi.data.batches, "LIMIT_SECONDS", 1)
+    good, bad = dataset.splits["val"].videos[0], Video("video9", tmp_path / "video9.mp4")
+    os.mkfifo(bad.path)  # opening it waits for somebody to write
+    split = Split("train", (good, bad, good), ("a", "b", "c"), (0, 1, 2))
+    batches = video_batches(Clips(split, config, SIZE), 1, workers=2)
+    next(batches)
+    if kind == "dies":
+        (worker,) = [child for child in multiprocessing.active_children() if child.pid][1:2]
+        os.kill(worker.pid or 0, signal.SIGKILL)
+    with pytest.raises(VideoError, match="video9.mp4: " + {"hangs": "not decoded after 1 s", "dies": ".* died"}[kind]):
+        list(batches)

@@ -7,7 +7,6 @@ import pytest
 
 import hbi.data
 from hbi.config import MSRVTTConfig
-from hbi.data.msrvtt import read_msrvtt
 from hbi.errors import InputError
 
 ANNOTATIONS = Path(__file__).parents[4] / "shared" / "annotations" / "MSR-VTT"
@@ -84,7 +83,7 @@ def sentences(*pairs: tuple[object, object]) -> str:
         ),
         ({"data": sentences(("video1", None))}, r"sentences.0.caption: Input should be a valid string"),
         ({"data": sentences(("../../etc/x", "a"))}, r"'../../etc/x' is no video id"),
-        ({"data": sentences(("video1", "a"))}, r"no sentence for video3 of split train \(2 such videos\)"),
+        ({"data": sentences(("video1", "a"))}, r"no caption for video3 of split train \(2 such videos\)"),
         ({"train": "video1\nvideo2\n"}, r"MSRVTT_train.9k.csv:1: no column 'video_id'"),
         ({"train": ""}, r"MSRVTT_train.9k.csv:1: no column 'video_id'"),
         ({"train": "video_id\n"}, r"MSRVTT_train.9k.csv: lists no video"),
@@ -92,7 +91,7 @@ def sentences(*pairs: tuple[object, object]) -> str:
         ({"train": "video_id\n../../etc/x\n"}, r"MSRVTT_train.9k.csv:2: video_id: '../../etc/x' is no video id"),
         ({"train": "video_id\n..\n"}, r"is no video id"),
         ({"train": "video_id\n/etc/x\n"}, r"is no video id"),
-        ({"train": TRAIN + "video9\n"}, r"video9 is in the lists of both train and test"),
+        ({"train": TRAIN + "video9\n"}, r"MSRVTT_JSFUSION_test.csv: video9 is also in MSRVTT_train.9k.csv"),
         ({"val": "video_id\nvideo1\nvideo2\nvideo3\n"}, r"none is left to train"),
         ({"test": TEST + "ret2,msr5,video5,\n"}, r"MSRVTT_JSFUSION_test.csv:4: sentence: empty caption"),
         (
@@ -133,16 +132,28 @@ def test_no_root_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("split", "count"), [("9k", 9000), ("7k", 7010)])
 def test_the_published_lists(split: str, count: int, tmp_path: Path) -> None:
     (tmp_path / "anns").mkdir()
-    for name in (f"MSRVTT_train.{split}.csv", "MSRVTT_JSFUSION_test.csv"):
+    for name in (f"MSRVTT_train.{split}.csv", "MSRVTT_JSFUSION_test.csv", "MSRVTT_val.full.csv"):
         shutil.copy(ANNOTATIONS / name, tmp_path / "anns")
-    everything = sentences(*((f"video{number}", "a man talks") for number in range(10_000) for _ in range(2)))
+    everything = sentences(*((f"video{number}", "a man talks") for number in range(10_000) for _ in range(20)))
     (tmp_path / "anns" / "MSRVTT_data.json").write_text(everything)
-    splits = read_msrvtt("msrvtt", tmp_path, f"MSRVTT_train.{split}.csv", hold_out_validation=False).splits
-    assert (len(splits["train"].videos), len(splits["train"].captions)) == (count, 2 * count)
-    assert len(splits["test"].videos) == len(splits["test"].captions) == 1000
-    assert len(set(splits["test"].captions)) == 995
-    assert splits["test"].video_of == tuple(range(1000))
+    config = MSRVTTConfig.model_validate({"root": str(tmp_path), "train_split": split})
+    dataset = hbi.data.load(config, tmp_path)
+    train, test = hbi.data.describe(dataset)
+    assert (train.videos, train.captions, train.captions_per_video) == (count, 20 * count, (20, 20))
+    assert (test.videos, test.captions, test.distinct_captions, test.longest_caption) == (1000, 1000, 995, 30)
+    assert dataset.splits["test"].video_of == tuple(range(1000))
+    assert hbi.data.differences(dataset) == []
 
-    shutil.copy(ANNOTATIONS / "MSRVTT_val.full.csv", tmp_path / "anns")
-    splits = read_msrvtt("msrvtt", tmp_path, f"MSRVTT_train.{split}.csv", hold_out_validation=True).splits
-    assert (len(splits["train"].videos), len(splits["val"].videos)) == (count - 497, 497)
+    held_out = hbi.data.load(config.model_copy(update={"hold_out_validation": True}), tmp_path)
+    assert [len(split.videos) for split in held_out.splits.values()] == [count - 497, 497, 1000]
+    assert hbi.data.differences(held_out) == []
+
+
+def test_counts_that_are_not_the_published_ones_are_told(tmp_path: Path) -> None:
+    assert hbi.data.differences(read(write(tmp_path))) == [
+        "train: 3 videos, published are 9000",
+        "train: 4 captions, published are 180000",
+        "test: 2 videos, published are 1000",
+        "test: 2 captions, published are 1000",
+        "test: 2 distinct captions, published are 995",
+    ]

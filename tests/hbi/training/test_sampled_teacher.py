@@ -10,16 +10,6 @@ from hbi.training.loop import Stopped, train
 from tests.hbi.training.test_training import assert_equal, model_of, task_of, weights
 from tests.random_batch import batch_of
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """For games of a few cells a second thread only waits, and on a busy machine it waits long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 SAMPLED = TeacherConfig(method="sampled", samples=4)
 
 

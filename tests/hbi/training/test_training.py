@@ -1,6 +1,8 @@
 """Training: bit-equal resumption, gradient of the whole batch in parts, precision, schedule, NaN, selection."""
 
+import contextlib
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from hbi.errors import RunFailure
 from hbi.models import build
 from hbi.training.loop import STATE, Stopped, Task, train
 from hbi.training.optimiser import optimiser, schedule
-from hbi.training.step import backward
+from hbi.training.step import Step, backward
 from tests.random_batch import batch_of
 
 STEPS = 3
@@ -131,12 +133,67 @@ def test_selection_on_validation_ends_with_the_best_epochs_weights(tmp_path):
     assert_equal(weights(one.model), state)
 
 
+def watching(folder, request=lambda step: None):
+    """Selects by a metric that follows from the weights, every 2 of 6 steps; what it saw."""
+    task, _ = task_of(folder, request, selection="validation", select_every=2)
+    weight, seen = task.model.get_parameter("word_scores.entity.0.weight"), []
+    start = weight.detach().clone()
+
+    def look():
+        seen.append(-abs((weight.detach() - start).norm().item() - 0.145))  # closest after 4 steps
+        return {"t2v/R@1": seen[-1]}
+
+    return replace(task, validate=look), seen
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    task, seen = watching(tmp_path_factory.mktemp("watched"))
+    return train(task), weights(task.model), seen
+
+
+def test_looks_every_n_steps_and_at_the_end_choose_the_weights(tmp_path, watched):
+    progress, chosen, seen = watched
+    after_2, _, after_4, after_6 = seen  # the one at the end of the first epoch, after 3, is for the curve
+    candidates = {2: after_2, 4: after_4, 6: after_6}
+    best = max(candidates, key=candidates.get)
+    assert (progress.best, progress.best_epoch) == (candidates[best], math.ceil(best / STEPS))
+    assert [point["epoch"] for point in progress.curve] == [1, 2]
+    until, _ = task_of(tmp_path, lambda step: "stop" if step == best else None)
+    with contextlib.suppress(Stopped):
+        train(until)
+    assert_equal(chosen, weights(until.model))
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("how", "step"), [("stop", 2), ("stop", 3), ("stop", 4), ("kill", 5)])
+def test_a_selection_goes_on_as_if_nothing_had_happened(tmp_path, watched, how, step):
+    def request(now):
+        if now == step and how == "kill":
+            raise Killed
+        return "stop" if now == step else None
+
+    task, seen = watching(tmp_path, request)
+    with pytest.raises((Stopped, Killed)):
+        train(task)
+    again, more = watching(tmp_path)
+    progress = train(again)
+    expected, chosen, all_seen = watched
+    assert (progress.best, progress.best_epoch) == (expected.best, expected.best_epoch)
+    assert_equal(weights(again.model), chosen)
+    if how == "stop":
+        assert seen + more == all_seen  # a stop waits for no look, and none is lost or made twice
+
+
 @pytest.mark.parametrize("parts", [2, 3, 4])
 def test_accumulation_leaves_the_gradient_of_the_whole_batch(parts):
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     whole, in_parts = model_of(), model_of()
-    losses = backward(whole, batch_of(6), 1, "fp32", scaler)
-    again = backward(in_parts, batch_of(6), parts, "fp32", scaler)
+    losses = backward(Step(whole, "fp32"), batch_of(6), 1, scaler)
+    again = backward(Step(in_parts, "fp32"), batch_of(6), parts, scaler)
     for name, value in losses.items():
         torch.testing.assert_close(again[name], value)
     for (name, ours), theirs in zip(in_parts.named_parameters(), whole.parameters(), strict=True):
