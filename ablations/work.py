@@ -74,20 +74,23 @@ class Work:
         )
 
     def training_batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        """The batches of an epoch, from number ``first`` on; of each the part that is this process's to encode.
-
-        (Where several processes train, each of them decodes all of it.)
-        """
+        """The batches of an epoch, from number ``first`` on; of each the part that is this process's to encode."""
         pairs = self.spec.training.batch_size
-        own = share(pairs)
-        for batch in self._pairs("train", pairs, epoch, first, augmented=True):
-            yield Batch(*(getattr(batch, name)[own] for name in Batch.__dataclass_fields__))
+        return self._pairs("train", pairs, epoch, first, augmented=True, own=share(pairs))
 
     def pairs(self, split: str) -> Batch:
         """Matching pairs of ``split``, drawn from the seed: BLOCK of them, or all where there are fewer."""
         return next(self._pairs(split, min(BLOCK, len(self.splits[split].captions)), epoch=0, skip=0)).to(self.device)
 
-    def _pairs(self, split: str, batch_size: int, epoch: int, skip: int, augmented: bool = False) -> Iterator[Batch]:
+    def _pairs(
+        self,
+        split: str,
+        batch_size: int,
+        epoch: int,
+        skip: int,
+        augmented: bool = False,
+        own: slice = slice(None),
+    ) -> Iterator[Batch]:
         return train_batches(
             self.splits[split],
             self.clips[split],
@@ -99,6 +102,7 @@ class Work:
             skip,
             self.spec.runtime.workers,
             augmented,
+            own,
         )
 
 

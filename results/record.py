@@ -58,7 +58,7 @@ class Record(Config):
     ranks: str | None = Field(
         None,
         description="File beside the record, what stands behind the metrics query by query: npz with the ranks t2v [N] "
-        "and v2t [M], or, of questions, correct [N]: 1 where the answer was right, 0 where not.",
+        "and v2t [M] (more where evaluation.ties is released), or, of questions, correct [N]: 1 where right, else 0.",
     )
     curve: tuple[Epoch, ...] = ()
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds, by part of the run.")

@@ -67,18 +67,21 @@ def train_batches(
     skip: int = 0,
     workers: int = 0,
     augmented: bool = False,
+    own: slice = slice(None),
 ) -> Iterator[Batch]:
-    """The batches of one epoch from number ``skip`` on; those before it are not decoded.
+    """The batches of one epoch from number ``skip`` on, of each the pairs ``own``; the others are not decoded.
 
     ``answer`` [N] int64: the labels of the split (``Dataset.labels``).
     ``workers``: processes that decode; the batches are the same with any number of them.
     ``augmented``: by config.augmentation of the clips, drawn anew for each pair in each epoch.
     """
     steps = steps_per_epoch(split, batch_size)
-    order = data_order(split, seed, epoch)[: steps * batch_size].view(steps, batch_size)[skip:]
+    order = data_order(split, seed, epoch)[: steps * batch_size].view(steps, batch_size)[skip:, own]
     video_of = torch.tensor(split.video_of)
-    seeds = [[spread(seed, "augmentation", epoch, pair) for pair in pairs] for pairs in order.tolist()]
-    decoded = _decoded(clips, list(video_of[order]), workers, seeds if augmented and clips.augmented else None)
+    seeds = None
+    if augmented and clips.augmented:
+        seeds = [[spread(seed, "augmentation", epoch, pair) for pair in pairs] for pairs in order.tolist()]
+    decoded = _decoded(clips, list(video_of[order]), workers, seeds)
     for pairs, (frames, video_mask) in zip(order, decoded, strict=True):
         yield Batch(tokens[0][pairs], tokens[1][pairs], frames, video_mask, video_of[pairs], answer[pairs])
 

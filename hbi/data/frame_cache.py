@@ -141,7 +141,7 @@ class FrameCache:
     def remove_damaged(self, progress: Progress | None = None) -> None:
         """Reads everything, and removes the shards that are damaged."""
         entries = [entry for found in self._entries.values() for entry in found]
-        damaged = self._names() - {entry.shard for entry in entries}
+        damaged = self._read - {entry.shard for entry in entries}  # not those that another process has just added
         for done, entry in enumerate(entries, start=1):
             if entry.shard not in damaged and self.read(entry) is None:
                 damaged.add(entry.shard)

@@ -1,9 +1,15 @@
 """From decoded frames to the encoder's input: resized and cropped once, as bytes; then normalised."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
 
 PREPROCESSING = 1
 """Goes up when ``preprocess`` begins to give other bytes: cached frames are those of one number."""
@@ -34,6 +40,8 @@ def normalise(
     std: tuple[float, float, float] = CLIP_STD,
 ) -> torch.Tensor:
     """[..., 3, H, W] uint8 → float32 on the same device: (frames / 255 − mean) / std, channel by channel."""
+    import torch  # here, for the processes that decode do without it
+
     shift = torch.tensor(mean, device=frames.device).view(3, 1, 1)
     scale = torch.tensor(std, device=frames.device).view(3, 1, 1)
     return (frames.float() / 255 - shift) / scale

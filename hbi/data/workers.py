@@ -39,7 +39,9 @@ def decode_all(
     def start() -> None:
         pipe, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, config, size, limit), daemon=True)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the new process inherits it: Ctrl-C is for this one
         process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         theirs.close()  # so that each end notices when the other's process is gone
         pool[pipe] = process
         idle.append(pipe)
@@ -75,7 +77,6 @@ def decode_all(
 
 
 def _work(pipe: Connection, config: DataConfig, size: int, limit: float) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     while True:
         try:
             video = pipe.recv()
