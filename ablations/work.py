@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import hbi.data
 from ablations.preflight import check_fit
 from hbi.data.batches import Batch, text_batches, train_batches, video_batches
-from hbi.data.clips import Clips
+from hbi.data.clips import Clips, ClipSource
 from hbi.data.frame_cache import frame_cache
 from hbi.data.tokens import tokenize
 from hbi.metrics.retrieval import ranks
@@ -20,6 +20,7 @@ from hbi.models.hbi_qa import HBIQA
 from hbi.seeds import spread
 from hbi.training.distributed import share
 from hbi.training.evaluate import BLOCK, predicted_answers, similarity_matrix
+from hbi.training.features import Features
 from hbi.training.loop import Event
 from suites.spec import RunSpec
 
@@ -41,10 +42,14 @@ class Work:
         self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
         self.labels = {name: torch.tensor(dataset.labels(name)) for name in self.splits}
         frames = frame_cache(dataset, spec.data, self.model.image_size, cache)
-        self.clips = {
-            name: Clips(split, spec.data, self.model.image_size, frames, partial(_reading, log))
-            for name, split in self.splits.items()
-        }
+        self.clips: dict[str, ClipSource] = {}
+        for name, split in self.splits.items():
+            clips = Clips(split, spec.data, self.model.image_size, frames, partial(_reading, log))
+            kept = getattr(spec.model, "freeze", None) == "encoder" and not (clips.augmented and name == "train")
+            precision, progress = spec.training.precision, partial(_reading, log)
+            self.clips[name] = (
+                Features(split, spec.data, clips, self.model, precision, cache, progress) if kept else clips
+            )
 
     def scores(self, split: str) -> NDArray[np.float32]:
         """Similarity [N,M] of a split's captions and videos."""

@@ -173,12 +173,15 @@ class HBIConfig(SystemConfig):
     distillation_weight: float = Field(
         0.1, ge=0, description="Weight of the self-distillation from the entity level; 0: none."
     )
-    freeze: Literal["nothing", "patches", "embeddings"] = Field(
+    freeze: Literal["nothing", "patches", "embeddings", "encoder"] = Field(
         "nothing",
         description="Part of the encoder that stays as it is: the embedding of patches, as in the published retrieval; "
-        "or those of patches, words and positions, as in the published question answering.",
+        "those of patches, words and positions, as in the published question answering; or all of it, whose features "
+        "of frames are then computed once.",
     )
-    departures: DeparturesConfig = DeparturesConfig()
+    departures: DeparturesConfig = Field(
+        DeparturesConfig(), description="Each place where the published code departs from the paper."
+    )
 
     @property
     def needs(self) -> str | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hbi.data.clips import Clips
+from hbi.data.clips import ClipSource
 from hbi.data.dataset import Split
 from hbi.data.decode import LIMIT_SECONDS
 from hbi.data.video import VideoError
@@ -24,9 +24,9 @@ Tokens = tuple[Tensor, Tensor]
 class Batch:
     """B pairs of a caption and its video.
 
-    token_ids [B,T] int64 · text_mask [B,T] bool · frames [B,F,3,S,S] uint8 · video_mask [B,F] bool ·
-    video_index [B] int64: the same number is the same video · answer [B] int64: the label of a question's answer, −1
-    for one outside the vocabulary, and for captions.
+    token_ids [B,T] int64 · text_mask [B,T] bool · frames [B,F,3,S,S] uint8, or features of them [B,F,D] float32 ·
+    video_mask [B,F] bool · video_index [B] int64: the same number is the same video · answer [B] int64: the label of a
+    question's answer, −1 for one outside the vocabulary, and for captions.
     """
 
     token_ids: Tensor
@@ -58,7 +58,7 @@ def data_order(split: Split, seed: int, epoch: int) -> Tensor:
 
 def train_batches(
     split: Split,
-    clips: Clips,
+    clips: ClipSource,
     tokens: Tokens,
     answer: Tensor,
     batch_size: int,
@@ -91,7 +91,7 @@ def text_batches(tokens: Tokens, batch_size: int) -> Iterator[Tokens]:
     yield from zip(*(torch.split(tensor, batch_size) for tensor in tokens), strict=True)
 
 
-def video_batches(clips: Clips, batch_size: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+def video_batches(clips: ClipSource, batch_size: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
     """All videos in order: frames [≤ batch_size, F, 3, S, S] uint8 and mask."""
     yield from _decoded(clips, torch.split(torch.arange(len(clips)), batch_size), workers)
 
@@ -99,7 +99,7 @@ def video_batches(clips: Clips, batch_size: int, workers: int = 0) -> Iterator[t
 class _Groups(torch.utils.data.Dataset[Any]):
     """Group k is the clips of the videos groups[k], stacked: what a DataLoader's worker decodes at a time."""
 
-    def __init__(self, clips: Clips, groups: Sequence[Tensor], seeds: Sequence[Sequence[int]] | None) -> None:
+    def __init__(self, clips: ClipSource, groups: Sequence[Tensor], seeds: Sequence[Sequence[int]] | None) -> None:
         self.clips, self.groups, self.seeds = clips, groups, seeds
         self.under_way = torch.full((len(groups),), -1).share_memory_()
         """[number of groups]: the video of each that was begun last; −1 before the first."""
@@ -116,7 +116,7 @@ class _Groups(torch.utils.data.Dataset[Any]):
 
 
 def _decoded(
-    clips: Clips, groups: Sequence[Tensor], workers: int, seeds: Sequence[Sequence[int]] | None = None
+    clips: ClipSource, groups: Sequence[Tensor], workers: int, seeds: Sequence[Sequence[int]] | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The clips of each group; ``seeds``: of the augmentation of each."""
     if clips.in_memory and seeds is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from hbi.config import DataConfig
 from hbi.data.augmentation import randaugment
-from hbi.data.dataset import Progress, Split
+from hbi.data.dataset import Progress, Split, Video
 from hbi.data.decode import decode
 from hbi.data.frame_cache import Entry, FrameCache
 
@@ -21,6 +22,21 @@ Clip = tuple[Tensor, Tensor]
 
 _kept: dict[object, Clip] = {}
 """What is in memory, for all runs of this process: (frames, mask) of a split, the oldest first."""
+
+
+class ClipSource(Protocol):
+    """Where batches have their clips from: ``Clips``, or features of theirs (hbi.training.features)."""
+
+    videos: tuple[Video, ...]
+
+    def __len__(self) -> int: ...
+    @property
+    def in_memory(self) -> bool: ...
+    @property
+    def augmented(self) -> bool: ...
+    def stack(
+        self, indices: Tensor, seeds: Sequence[int] | None = None, begun: Callable[[int], object] = ...
+    ) -> Clip: ...
 
 
 class Clips:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Progress = Callable[[str, int, int], None]
-"""Called with (what, done, total) as long work goes on: "generating video", "checking video", "decoding video"."""
+"""Called with (what, done, total) as long work goes on: "generating video", "checking video", "reading video"."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,12 @@ class System(nn.Module):
         raise NotImplementedError
 
     def encode_video(self, frames: Tensor, mask: Tensor) -> Encoded:
-        """frames [M,F,3,H,W], uint8 or, already normalised, floating; mask [M,F] bool → M encoded videos."""
+        """frames [M,F,3,H,W], uint8 or, already normalised, floating; or their features [M,F,D] (``frame_features``);
+        mask [M,F] bool → M encoded videos."""
+        raise NotImplementedError
+
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """frames [M,F,3,H,W] → what the encoder alone makes of each [M,F,D]; does not change where it is frozen."""
         raise NotImplementedError
 
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:

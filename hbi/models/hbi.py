@@ -32,6 +32,7 @@ FROZEN: dict[str, tuple[str, ...]] = {
         *("visual.conv1", "visual.class_embedding", "visual.positional_embedding", "visual.ln_pre"),
         *("positional_embedding", "token_embedding"),
     ),
+    "encoder": (*("visual", "transformer", "positional_embedding", "token_embedding", "ln_final", "text_projection"),),
 }
 """How the names of the encoder's weights begin that a HBIConfig.freeze leaves alone."""
 
@@ -89,9 +90,13 @@ class HBI(System):
         return self._encoded("text", self.encoder.words(token_ids, mask), mask)
 
     def encode_video(self, frames: Tensor, mask: Tensor) -> Encoded:
+        features = frames if frames.ndim == 3 else self.frame_features(frames)
+        return self._encoded("video", self.temporal(features, mask), mask)
+
+    def frame_features(self, frames: Tensor) -> Tensor:
         flat = frames.flatten(0, 1)
-        features = self.encoder.frames(flat if flat.is_floating_point() else normalise(flat))
-        return self._encoded("video", self.temporal(features.unflatten(0, frames.shape[:2]), mask), mask)
+        features: Tensor = self.encoder.frames(flat if flat.is_floating_point() else normalise(flat))
+        return features.view(*frames.shape[:2], -1)
 
     def _encoded(self, side: Side, tokens: Tensor, mask: Tensor) -> Encoded:
         """Per level what ``_at_level`` makes of it."""

@@ -150,7 +150,7 @@ def test_another_data_set_starts_afresh(runs):
     (run,) = runs(text, "data.root=/x", "data=msrvtt")
     assert resolved(run.spec)["data"] == {
         "name": "msrvtt", "max_words": 24, "max_frames": 12, "frame_rate": 1.0, "reader": "auto", "train_split": "9k",
-        "hold_out_validation": False,
+        "hold_out_validation": False, "sampler": "stride", "augmentation": "none", "augment_order": "correct",
     }  # fmt: skip
     assert run.spec.data.root == "/x"
     (run,) = runs(text, "data=shapes", "data.val=7")

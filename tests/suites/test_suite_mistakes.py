@@ -15,7 +15,7 @@ HBI = "data: shapes\nvariants: [hbi]\n"
 ONE_LINE = {
     "variant": (
         "data: shapes\nvariants: [no-hib]",
-        "suite.yaml:2:12: unknown variant 'no-hib'; did you mean 'no-hbi'?",
+        "suite.yaml:2:12: unknown variant 'no-hib'; did you mean 'no-hbi' or 'no-hbi-qa'?",
     ),
     "data set": (
         "variants: [hbi]\ndata: shape",
@@ -55,7 +55,7 @@ ONE_LINE = {
     "not a number": (HBI + "training: {lr: .nan}", "suite.yaml:3:16: lr should be a finite number, not 'NaN'"),
     "choice": (
         HBI + "training: {precision: bf61}",
-        "suite.yaml:3:23: precision should be 'fp32', 'bf16' or 'fp16', not 'bf61'; did you mean 'bf16'",
+        "suite.yaml:3:23: precision should be 'fp32', 'bf16', 'fp16' or 'released', not 'bf61'; did you mean 'bf16'?",
     ),
     "level": (
         HBI + "model: {levels: [entity, actoin]}",
