@@ -35,7 +35,8 @@ def examined_lines(done: Examined) -> Iterator[str]:
     rows = [{key.replace("_", " "): value for key, value in asdict(split).items()} for split in done.splits]
     used = [key for key in rows[0] if any(row[key] is not None for row in rows)]
     yield done.name
-    yield tabulate([[_spelled(row[key]) for key in used] for row in rows], used, disable_numparse=True)
+    cells = [[_spelled(row[key]) for key in used] for row in rows]
+    yield tabulate(cells, used, disable_numparse=True, colalign=["left"] + ["right"] * (len(used) - 1))
     yield from (f"not as published: {line}" for line in done.differences)
     yield from (f"found: {line}" for line in done.findings)
     yield f"{done.videos} videos, {len(done.bad)} bad"
