@@ -8,7 +8,7 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
-from slurm.one_run import Event, line_of
+from slurm.one_run import Event, line_of, reached
 from suites.expand import Run
 
 QUIET = 10.0
@@ -24,7 +24,7 @@ class Display:
         self.shares: dict[str, float] = {}
         """Of every run that has begun, by id: how much of it is done."""
         self.labels: dict[str, str] = {}
-        self.recalls: dict[str, str] = {}
+        self.reached: dict[str, str] = {}
         self.bars: dict[str, TaskID] = {}
         self.progress = Progress(
             SpinnerColumn(),
@@ -62,7 +62,7 @@ class Display:
         self.shares[run.run_id] = 0.0
         number = len(self.shares)
         self.labels[run.run_id] = f"run {number} of {self.total}  {run.label} seed {run.spec.seed}"
-        self.recalls[run.run_id] = ""
+        self.reached[run.run_id] = ""
         self.bars[run.run_id] = self.progress.add_task("", total=1.0, left="")
         self._move(run, "starts")
 
@@ -73,11 +73,10 @@ class Display:
                 self._move(run, f"{event['what']} {event['done']} of {event['total']}")
             case "step":
                 self.shares[run.run_id] = event["step"] / event["steps"]
-                self._move(run, f"epoch {event['epoch']}  loss {event['loss']:.3f}{self.recalls[run.run_id]}")
+                self._move(run, f"epoch {event['epoch']}  loss {event['loss']:.3f}{self.reached[run.run_id]}")
             case "epoch":
                 self.shares[run.run_id] = event["epoch"] / event["epochs"]
-                if "t2v/R@1" in event["metrics"]:
-                    self.recalls[run.run_id] = f"  R@1 {event['metrics']['t2v/R@1']:.1f}"
+                self.reached[run.run_id] = reached(event["metrics"], ".1f")
         if line := line_of(event):
             self.say(run, f"{line}  {self._left()}" if event["event"] == "epoch" else line)
 

@@ -1,11 +1,12 @@
 """One run in this process, under its lock: what every executor comes down to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from hbi.metrics.registry import HEADLINES
 from results.record import Record
 from results.store import LOG, run_folder, whole_record
 from slurm.signals import Request
@@ -57,8 +58,8 @@ def run_here(
             log({"event": "failed", "kind": "disk", "message": f"the record cannot be written: {error}"})
             return None
         if record.outcome == "complete":
-            headline = ("t2v/R@1", "t2v/R@10", "v2t/R@1") if run.in_tables else tuple(record.metrics)
-            shown = {name: record.metrics[name] for name in headline}
+            headline = HEADLINES[run.spec.data.task] if run.in_tables else tuple(record.metrics)
+            shown = {name: record.metrics[name] for name in headline if name in record.metrics}
             log({"event": "complete", "metrics": shown})
         (folder / PROGRESS).unlink(missing_ok=True)
         return record
@@ -82,11 +83,9 @@ def line_of(event: Event) -> str | None:
     """An event of a run as one line; none for what is too frequent to be printed."""
     match event["event"]:
         case "epoch":
-            recall = event["metrics"].get("t2v/R@1")
-            seen = "" if recall is None else f"  R@1 {recall:5.1f}"
             return (
-                f"epoch {event['epoch']:>2}/{event['epochs']}  loss {event['losses']['total']:7.3f}{seen}"
-                f"  {event['seconds']:.1f} s"
+                f"epoch {event['epoch']:>2}/{event['epochs']}  loss {event['losses']['total']:7.3f}"
+                f"{reached(event['metrics'], '5.1f')}  {event['seconds']:.1f} s"
             )
         case "resumed":
             return f"goes on from its checkpoint, in epoch {event['epoch']}"
@@ -97,6 +96,12 @@ def line_of(event: Event) -> str | None:
         case "complete":
             return "complete: " + "  ".join(f"{name} {value:.1f}" for name, value in event["metrics"].items())
     return None
+
+
+def reached(metrics: Mapping[str, float], width: str) -> str:
+    """What is told of an epoch: "  R@1 41.5" or "  accuracy 41.5"; nothing where it was not validated."""
+    names = (watched for watched, *_ in HEADLINES.values() if watched in metrics)
+    return "".join(f"  {name.removeprefix('t2v/')} {metrics[name]:{width}}" for name in names)
 
 
 def write_log(folder: Path, event: Event) -> None:

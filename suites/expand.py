@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from ablations import registry
-from hbi.config import Config, ModelConfig, SystemConfig
+from hbi.config import Config, DataConfig, ModelConfig, SystemConfig
 from hbi.errors import InputError
 from suites.given import NoFile, checkpoint_of, digests, options_of, seeds_of
 from suites.grid import Point, count, excluded, points, short_names, suffix
@@ -108,8 +108,9 @@ def _run(
 ) -> Run:
     """The run with these settings, and the one it needs: on the same data with the same seed, everything else as the
     suite says it for that variant. Raises ValueError or InputError where that cannot be."""
-    model = sections["model"]
+    model, data = sections["model"], sections["data"]
     assert isinstance(model, ModelConfig)
+    assert isinstance(data, DataConfig)
     checkpoint = checkpoint_of(suite, entry)
     if checkpoint:
         seed = seeds_of(suite, entry)[0]
@@ -123,14 +124,14 @@ def _run(
         other = entries[0] if entries else VariantEntry(name=registry.get(model.needs).name)
         fixed = fixed_settings(other)
         cut = {option: point[option] for option in options_of(suite, other, fixed) if option in point}
-        theirs = {**sections_at(suite, fixed, cut, {}), "data": sections["data"]}
+        theirs = {**sections_at(suite, fixed, cut, {}), "data": data}
         needed = _run(suite, other, model.needs, seed, theirs, point, (*waiting, model.needs))
     own = {
         "variant": entry.name,
         "seed": seed,
         "after": needed.run_id if needed else None,
         "checkpoint": checkpoint,
-        "files": digests(model, checkpoint),
+        "files": digests(model, data, checkpoint),
         "keep": suite.keep,
     }
     spec = RunSpec.model_validate({**own, **sections})

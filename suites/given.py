@@ -36,11 +36,10 @@ def options_of(suite: Suite, entry: VariantEntry, fixed: Settings) -> list[str]:
     return [option for option in options if option == "training.precision" or not option.startswith("training.")]
 
 
-def digests(model: ModelConfig, checkpoint: str | None, data: DataConfig | None = None) -> dict[str, str]:
+def digests(model: ModelConfig, data: DataConfig, checkpoint: str | None) -> dict[str, str]:
     """sha256 of every file that options of the model and the data name, by option. Raises NoFile."""
     files = {f"model.{option}": path for option, path in model.files.items()}
-    if data:
-        files |= {f"data.{option}": path for option, path in data.files.items()}
+    files |= {f"data.{option}": path for option, path in data.files.items()}
     if checkpoint:
         files.pop("model.pretrained", None)  # its weights are replaced
         files["checkpoint"] = checkpoint

@@ -1,6 +1,7 @@
 """Suites of questions, through the command line: their columns, and what is refused before anything runs."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,24 @@ def test_a_variant_of_another_task_is_one_line_before_anything_is_read(tmp_path)
     assert done.returncode == 2
     assert done.stderr == ("variant hbi-qa answers questions, but data set msrvtt has captions only; take msrvtt-qa\n")
     assert not (tmp_path / "runs" / "data").exists()
+
+
+def test_a_run_tells_its_accuracy_and_fills_the_table(tmp_path):
+    (tmp_path / "suite.yaml").write_text(
+        "data: {name: shapes-qa, train: 8, val: 2, test: 6, size: 32, max_frames: 4}\n"
+        "model: {temporal_layers: 1, answers: 32, head_width: 16}\n"
+        "training: {epochs: 1, batch_size: 16}\n"
+        "runtime: {threads: 1, device: cpu}\n"
+        "variants: [no-hbi-qa]\n"
+    )
+    done = call(tmp_path, "run", "suite.yaml")
+    assert done.returncode == 0, done.stderr
+    (log,) = (tmp_path / "runs" / "store").glob("*/log.txt")
+    assert re.search(r"epoch  1/1  loss +\S+  accuracy +\d+\.\d  ", log.read_text())
+    assert re.search(r"complete: accuracy \d+\.\d  accuracy/in_vocabulary \d+\.\d", done.stdout)
+    table = call(tmp_path, "tables", "suite.yaml")
+    assert "accuracy, % of questions" in table.stdout
+    assert columns(tmp_path) == list(QA_COLUMNS)
 
 
 def test_the_quickstart_of_questions_is_what_it_says():

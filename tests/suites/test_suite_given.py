@@ -65,9 +65,21 @@ def test_pretrained_weights_and_sizes_stand_in_the_id_by_content(runs, tmp_path)
     assert ours(encoder="x.json").run_id == ours(encoder="y.json").run_id != ours(encoder="z.json").run_id
 
 
+def test_a_label_file_stands_in_the_id_by_content(runs):
+    def ours(file: str):
+        return runs(f"data: {{name: msrvtt-qa, labels: {file}}}\nvariants: [hbi-qa]")[0]
+
+    assert ours("a.pt").run_id == ours("./b.pt").run_id != ours("c.pt").run_id
+    assert resolved(ours("a.pt").spec)["data"]["labels"].startswith("sha256:")
+
+
 @pytest.mark.parametrize(
     ("suite", "expected"),
     [
+        (
+            "data: {name: msrvtt-qa, labels: d.json}\nvariants: [hbi-qa]",
+            "suite.yaml:1:33: data.labels: no such file: d.json",
+        ),
         (SUITE.replace("a.pt", "d.pt"), "suite.yaml:3:21: checkpoint: no such file: d.pt"),
         (SUITE + "model: {pretrained: d.pt}", "suite.yaml:5:21: model.pretrained: no such file: d.pt"),
         ("data: shapes\nvariants: [hbi]\ncheckpoint: .", "suite.yaml:3:13: checkpoint: no such file: ."),
