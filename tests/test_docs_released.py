@@ -47,7 +47,8 @@ def test_its_commands_run(tmp_path):
     assert [command.split()[2] for command in commands] == ["run", "tables"]
     for command in commands:
         _, _, name, argument, *options = command.split()
-        more = options + [part for override in SMALL for part in ("--set", override)]
+        assert options[-2:] == ["--set", "training.epochs=20"]
+        more = options[:-2] + [part for override in SMALL for part in ("--set", override)]
         more += ["--only", "hbi"] if name == "run" else []
         call = [sys.executable, str(ROOT / "run_suite.py"), name, argument, *more]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -40,12 +40,12 @@ def test_quickstart():
         ("hbi", 0),
         ("hbi", 1),
         ("hbi-no-banzhaf", 0),
+        ("hbi-estimated", 0),
         ("hbi-shapley", 0),
         ("hbi-sampled", 0),
-        ("hbi-estimated", 0),
     ]
     spec = found[0].spec
-    assert (spec.model.encoder, spec.model.temporal_layers, spec.training.epochs) == ("tiny", 2, 20)
+    assert (spec.model.encoder, spec.model.temporal_layers, spec.training.epochs) == ("tiny", 2, 13)
     assert (spec.training.batch_size, spec.training.lr, spec.training.coef_lr) == (25, 1e-3, 1)
 
 
