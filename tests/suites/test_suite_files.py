@@ -45,7 +45,7 @@ def test_quickstart():
         ("hbi-sampled", 0),
     ]
     spec = found[0].spec
-    assert (spec.model.encoder, spec.model.temporal_layers, spec.training.epochs) == ("tiny", 2, 13)
+    assert (spec.model.encoder, spec.model.temporal_layers, spec.training.epochs) == ("tiny", 2, 12)
     assert (spec.training.batch_size, spec.training.lr, spec.training.coef_lr) == (25, 1e-3, 1)
 
 
