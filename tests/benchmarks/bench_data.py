@@ -100,7 +100,7 @@ def busy(processes: int) -> float:
 
 
 def test_decoding_with_two_workers_beside_one(dataset, capsys):
-    """Where other work leaves less than two cores, two workers must come as near to what there is."""
+    """On a machine with two idle cores; what two processes without data reach is printed beside it."""
     decoding = Clips(dataset.splits["train"], CONFIG, SIZE)
     rounds = [
         (epoch(dataset, decoding, workers=1), epoch(dataset, decoding, workers=2), busy(1), busy(2)) for _ in range(5)
@@ -112,7 +112,7 @@ def test_decoding_with_two_workers_beside_one(dataset, capsys):
             f"\nepoch of {VIDEOS} videos: 1 worker {one:.2f} s, 2 workers {two:.2f} s: ratio {ratio:.2f}, where two "
             f"processes without any data do {cores:.2f} times the work of one"
         )
-    assert ratio >= min(1.6, 0.8 * cores)
+    assert ratio >= 1.6
 
 
 @pytest.mark.parametrize("source", ["cache", "decoding"])
