@@ -3,7 +3,7 @@
 from typing import Any
 
 from ablations.registry import register
-from hbi.config import DeparturesConfig
+from hbi.config import HBIConfig, HBIQAConfig
 
 RELEASED_TRAINING = {"optimiser": "bertadam", "schedule": "released", "precision": "released"}
 
@@ -16,15 +16,6 @@ def _one_level(level: str, **more: Any) -> dict[str, Any]:
         "similarity_rates": {level: 1.0},
         "distillation_weight": 0.0,
         **more,
-    }
-
-
-def _as_published(estimator: str) -> dict[str, Any]:
-    """The published losses, with the network of the variant ``estimator`` as teacher."""
-    return {
-        "teacher": {"method": "estimated", "estimator": estimator, "weight": 1.0},
-        "distillation_weight": 2.0,
-        "departures": DeparturesConfig.all_released().model_dump(),
     }
 
 
@@ -73,7 +64,7 @@ register(
 register(
     "hbi-released",
     "the published code to rounding, with all its departures; its estimator's training comes first",
-    model={"system": "hbi", **_as_published("estimator-released"), "freeze": "patches"},
+    model={"system": "hbi", **HBIConfig.published("estimator-released")},
     training={**RELEASED_TRAINING, "selection": "test", "select_every": 150},
     evaluation={"ties": "released"},
 )
@@ -127,9 +118,8 @@ register(
     "question answering by the published code to rounding; its estimator's training comes first",
     model={
         "system": "hbi-qa",
-        **_as_published("estimator-released-qa"),
-        "freeze": "embeddings",
-        "head_padding": "released",
+        **HBIQAConfig.published("estimator-released-qa"),
+        "freeze": "embeddings",  # by an option of the published training (freeze_layer_num 0), not by the model
     },
     training={**RELEASED_TRAINING, "selection": "test"},
 )

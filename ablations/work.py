@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 import hbi.data
 from ablations.preflight import check_fit
+from hbi.config import HBIConfig
 from hbi.data.batches import Batch, text_batches, train_batches, video_batches
 from hbi.data.clips import Clips, ClipSource
-from hbi.data.frame_cache import frame_cache
+from hbi.data.dataset import Progress
+from hbi.data.frame_cache import FrameCache, frame_cache
 from hbi.data.tokens import tokenize
 from hbi.metrics.retrieval import ranks
 from hbi.models import System
@@ -20,7 +22,7 @@ from hbi.models.hbi_qa import HBIQA
 from hbi.seeds import spread
 from hbi.training.distributed import share
 from hbi.training.evaluate import BLOCK, predicted_answers, similarity_matrix
-from hbi.training.features import Features
+from hbi.training.features import Features, weights_hash
 from hbi.training.loop import Event
 from suites.spec import RunSpec
 
@@ -42,14 +44,22 @@ class Work:
         self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
         self.labels = {name: torch.tensor(dataset.labels(name)) for name in self.splits}
         frames = frame_cache(dataset, spec.data, self.model.image_size, cache)
-        self.clips: dict[str, ClipSource] = {}
+        self.clips = self._clips(frames, cache, partial(_reading, log))
+
+    def _clips(self, frames: FrameCache, cache: Path, progress: Progress) -> dict[str, ClipSource]:
+        """Of every split; of a frozen encoder its features, unless augmentation changes the frames at each use."""
+        data, model, precision = self.spec.data, self.model, self.spec.training.precision
+        frozen = isinstance(self.spec.model, HBIConfig) and self.spec.model.freeze == "encoder"
+        weights = weights_hash(model) if frozen else ""
+        found: dict[str, ClipSource] = {}
         for name, split in self.splits.items():
-            clips = Clips(split, spec.data, self.model.image_size, frames, partial(_reading, log))
-            kept = getattr(spec.model, "freeze", None) == "encoder" and not (clips.augmented and name == "train")
-            precision, progress = spec.training.precision, partial(_reading, log)
-            self.clips[name] = (
-                Features(split, spec.data, clips, self.model, precision, cache, progress) if kept else clips
-            )
+            clips = partial(Clips, split, data, model.image_size, frames, progress)
+            augmented = name == "train" and data.augmentation != "none"
+            if frozen and not augmented:
+                found[name] = Features(split, data, clips, model, weights, precision, cache, progress)
+            else:
+                found[name] = clips()
+        return found
 
     def scores(self, split: str) -> NDArray[np.float32]:
         """Similarity [N,M] of a split's captions and videos."""

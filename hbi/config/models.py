@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
@@ -183,6 +183,16 @@ class HBIConfig(SystemConfig):
         DeparturesConfig(), description="Each place where the published code departs from the paper."
     )
 
+    @classmethod
+    def published(cls, estimator: str = "estimator") -> dict[str, Any]:
+        """What the published code sets otherwise than our defaults; ``estimator`` as in TeacherConfig."""
+        return {
+            "teacher": {"method": "estimated", "estimator": estimator, "weight": 1.0},
+            "distillation_weight": 2.0,
+            "freeze": "patches",
+            "departures": DeparturesConfig.all_released().model_dump(),
+        }
+
     @property
     def needs(self) -> str | None:
         return self.teacher.needs if self.teacher else None
@@ -230,6 +240,10 @@ class HBIQAConfig(HBIConfig):
     head_padding: Choice = Field(
         "correct", description="Padding in the pooling of the answer heads: masked; or taking a share of the weight."
     )
+
+    @classmethod
+    def published(cls, estimator: str = "estimator") -> dict[str, Any]:
+        return {**super().published(estimator), "head_padding": "released"}
 
     @model_validator(mode="after")
     def _answering(self) -> "HBIQAConfig":

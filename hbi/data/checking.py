@@ -24,7 +24,7 @@ def check_videos(dataset: Dataset, config: DataConfig, cache: Path, progress: Pr
     Good ones are remembered under ``cache`` by path, size and time of change, and not opened again.
     """
     videos = {video.path: video for split in dataset.splits.values() for video in split.videos}
-    states = {path: _state(path) for path in videos}
+    states = {path: size_and_time(path) for path in videos}
     small = sum(size for size, _ in filter(None, states.values())) < SMALL_BYTES
     memory = _memory(config, cache, videos, small)
     known = _read_memory(memory)
@@ -57,7 +57,7 @@ def check_videos(dataset: Dataset, config: DataConfig, cache: Path, progress: Pr
 
 def remember(dataset: Dataset, config: DataConfig, cache: Path, good: Iterable[Path]) -> None:
     """Spares ``check_videos`` the files ``good``, all of whose sampled frames have been decoded."""
-    states = {str(path): state for path in good if (state := _state(path))}
+    states = {str(path): state for path in good if (state := size_and_time(path))}
     videos = [video.path for split in dataset.splits.values() for video in split.videos]
     for small in (True, False):
         memory = _memory(config, cache, videos, small)
@@ -72,7 +72,7 @@ def _open(video: Video, config: DataConfig, most: int | None) -> None:
     read_frames(video.path, lambda count, fps: positions_of(count, fps)[:most], config.reader)
 
 
-def _state(path: Path) -> list[int] | None:
+def size_and_time(path: Path) -> list[int] | None:
     """Size and time of the last change; None where there is no such file."""
     try:
         stat = path.stat()

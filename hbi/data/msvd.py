@@ -5,6 +5,7 @@ raw-captions.json             {clip id: [[word, …], …]}, made from raw-capti
 videos/**/<clip id>.*         any extension
 """
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def _one_off(split: Split, root: Path) -> Split:
     caption of the clip before, and the last caption of all is in none. Both directions are scored so.
     Raises InputError where a clip has one caption: that code then takes the clip before it for its video.
     """
+    captions = Counter(split.video_of)
     for column, video in enumerate(split.videos):
-        if split.video_of.count(column) < 2:
+        if captions[column] < 2:
             raise InputError(f"{root}: grouping released needs two captions a clip; {video.id} has one: take correct")
     return replace(split, captions=split.captions[:-1], video_of=split.video_of[1:])

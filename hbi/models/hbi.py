@@ -101,11 +101,12 @@ class HBI(System):
     def _encoded(self, side: Side, tokens: Tensor, mask: Tensor) -> Encoded:
         """Per level what ``_at_level`` makes of it."""
         merge = self.text_merge if side == "text" else self.video_merge
-        wanted = self._levels()
+        wanted, noisy = self._levels(), self.config.departures.clustering == "released"
         encoded: dict[str, Tensor] = {}
         for level in _with_lower(wanted):
             if level != "entity":
-                tokens, mask = merge[level](tokens, mask, self._generator(mask.device, "clustering", side, level))
+                noise = self._generator(mask.device, "clustering", side, level) if noisy else None
+                tokens, mask = merge[level](tokens, mask, noise)
             if level in wanted:
                 found = self._at_level(side, level, tokens, mask)
                 encoded |= {f"{level}/{name}": tensor for name, tensor in found.items()}
@@ -121,9 +122,13 @@ class HBI(System):
         }
 
     def _levels(self) -> tuple[Level, ...]:
-        """All levels in training; in evaluation those with a rate above 0, for the others change nothing there."""
-        every = self.training or self.config.departures.unused_levels == "released"
-        return tuple(level for level in self.config.levels if every or self.config.similarity_rates.get(level, 0) > 0)
+        """All levels in training; in evaluation the scored ones, for the others change nothing there."""
+        return self.config.levels if self.training else self._scored_levels()
+
+    def _scored_levels(self) -> tuple[Level, ...]:
+        """Levels with a rate above 0; in the published code all of them, which are multiplied by their rate of 0."""
+        every, rates = self.config.departures.unused_levels == "released", self.config.similarity_rates
+        return tuple(level for level in self.config.levels if every or rates.get(level, 0) > 0)
 
     def _generator(self, device: torch.device, *purpose: str) -> torch.Generator:
         """The same draws at the same step of the same seed, also after a resumption."""
@@ -131,10 +136,8 @@ class HBI(System):
 
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:
         rates = self.config.similarity_rates
-        levels = [level for level in self.config.levels if rates.get(level, 0) > 0]
-        if self.config.departures.unused_levels == "released":
-            levels = list(self.config.levels)
-        return _sum({level: rates.get(level, 0) * self._similarity(level, text, video) for level in levels})
+        scored = self._scored_levels()
+        return _sum({level: rates.get(level, 0) * self._similarity(level, text, video) for level in scored})
 
     def _similarity(self, level: Level, text: Encoded, video: Encoded) -> Tensor:
         word_mask, frame_mask = text[f"{level}/mask"], video[f"{level}/mask"]

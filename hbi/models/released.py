@@ -183,19 +183,15 @@ def _layout(model: HBI) -> dict[str, Tensor]:
 
 def _config(system: Published, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> HBIConfig:
     """The published configuration, sizes from the tensors, under ``options``."""
-    published: dict[str, Any] = {
+    sizes: dict[str, Any] = {
         "encoder": "as in the checkpoint",
         "temporal_layers": _layers(state, "transformerClip."),
         "student_width": len(state["banzhafmodel.Q"]),
-        "teacher": TeacherConfig(method="estimated", weight=1.0),
-        "distillation_weight": 2.0,
-        "freeze": "patches",
-        "departures": DeparturesConfig.all_released(),
     }
     if system == "hbi":
-        return HBIConfig.model_validate({**published, **options})
-    sizes = {"answers": len(state["classifier.2.weight"]), "head_width": len(state["v_proj.weight"])}
-    return HBIQAConfig.model_validate({**published, **sizes, "head_padding": "released", **options})
+        return HBIConfig.model_validate({**HBIConfig.published(), **sizes, **options})
+    sizes |= {"answers": len(state["classifier.2.weight"]), "head_width": len(state["v_proj.weight"])}
+    return HBIQAConfig.model_validate({**HBIQAConfig.published(), **sizes, **options})
 
 
 def _encoder_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from hbi.config import DataConfig
+from hbi.data.checking import size_and_time
 from hbi.data.clips import Clip, Clips
 from hbi.data.dataset import Progress, Split
 from hbi.data.video import decoder_version
@@ -40,6 +41,9 @@ class _Index(BaseModel):
 class Features:
     """The clips of a split as ``model``'s encoder sees them; computed here, with ``progress``, unless they are there.
 
+    clips    makes the clips; it is called only where features have to be computed
+    weights  ``weights_hash`` of ``model``, which is one for all splits
+
     Raises VideoError where a video does not decode.
     """
 
@@ -50,8 +54,9 @@ class Features:
         self,
         split: Split,
         config: DataConfig,
-        clips: Clips,
+        clips: Callable[[], Clips],
         model: System,
+        weights: str,
         precision: str,
         cache: Path,
         progress: Progress | None = None,
@@ -59,15 +64,19 @@ class Features:
         self.videos, self._max_frames = split.videos, config.max_frames
         device = next(model.parameters()).device
         parts = (
-            *(precision, device.type, model.image_size, decoder_version(config.reader), _weights_hash(model)),
+            *(precision, device.type, model.image_size, decoder_version(config.reader), weights),
             config.model_dump_json(include={"max_frames", "frame_rate", "sampler"}),
-            [(str(video.path.absolute()), video.start, video.end, *_state(video.path)) for video in split.videos],
+            [
+                # a file that is missing is found out when it is decoded
+                (str(video.path.absolute()), video.start, video.end, *(size_and_time(video.path) or (0, 0)))
+                for video in split.videos
+            ],
         )
         digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
         file = cache / "features" / f"{config.name}-{split.name}-{digest}.npy"
         found = _read(file)
         if found is None:
-            _write(file, clips, model, device, precision, progress)
+            _write(file, clips(), model, device, precision, progress)
             found = _read(file)
             assert found is not None
         self._features, self._frames = found
@@ -127,7 +136,7 @@ def _read(file: Path) -> tuple[NDArray[np.float32], Tensor] | None:
     return (features, torch.tensor(index.frames)) if check == index.crc32 else None
 
 
-def _weights_hash(model: System) -> str:
+def weights_hash(model: System) -> str:
     """Of everything that frame_features depends on, and of more: the encoder's weights."""
     digest = hashlib.sha256()
     for name, weight in model.state_dict().items():
@@ -135,12 +144,3 @@ def _weights_hash(model: System) -> str:
             digest.update(name.encode())
             digest.update(weight.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """Bytes and time of the last change; a file that is missing is found out when it is decoded."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return 0, 0
-    return stat.st_size, stat.st_mtime_ns

@@ -1,7 +1,6 @@
 """Runs that evaluate given weights, what a run keeps, and files that change behind its back."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +8,11 @@ import pytest
 import torch
 
 from ablations.preflight import check
-from ablations.run import execute
 from ablations.trained import finished
 from hbi.errors import InputError, RunFailure
 from hbi.metrics import registry
 from hbi.metrics.registry import PluginMetric
 from results.evaluate import evaluate
-from suites.expand import Run, expand
-from suites.load import load_suite
 
 SUITE = """
 data: {name: shapes, train: 8, val: 2, test: 6, size: 32, max_words: 16, max_frames: 4}
@@ -29,35 +25,17 @@ variants: [no-hbi]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Iterator[Path]:
-    threads = torch.get_num_threads()
-    folder = tmp_path_factory.mktemp("given")
-    (folder / "suite.yaml").write_text(SUITE)
-    yield folder
-    torch.set_num_threads(threads)
+def trained(run_of, done):
+    run = run_of()
+    return done(run.spec, run.run_id)
 
 
-def run_of(place: Path, *overrides: str) -> Run:
-    (run,) = expand(load_suite(place / "suite.yaml", overrides))
-    return run
-
-
-def done(place: Path, run: Run, suffix: str = ""):
-    folder = place / "store" / f"{run.run_id}{suffix}"
-    return execute(run.run_id, run.spec, folder, place / "data", lambda event: None), folder
-
-
-@pytest.fixture(scope="module")
-def trained(place):
-    return done(place, run_of(place))
-
-
-def test_given_weights_score_as_they_did_and_nothing_is_trained(place, trained):
+def test_given_weights_score_as_they_did_and_nothing_is_trained(place, run_of, done, trained):
     record, folder = trained
     state = {f"module.{name}": value for name, value in torch_state(folder / "model.safetensors").items()}
     torch.save({"state_dict": state}, place / "same.pt")
     for file in (folder / "model.safetensors", place / "same.pt"):
-        again, place_of = done(place, run_of(place, f"checkpoint={file}", "keep=[]"), file.suffix)
+        again, place_of = done(run_of(f"checkpoint={file}", "keep=[]").spec, f"again{file.suffix}")
         assert again.outcome == "complete", again.failure
         assert again.metrics == record.metrics
         assert (again.curve, again.selected_epoch, again.selection_split) == ((), None, None)
@@ -104,9 +82,9 @@ def bad_files(folder: Path, good: Path) -> dict[str, str]:
     }
 
 
-def test_weights_that_do_not_fit_are_one_line_before_anything_runs(place, trained, capsys):
+def test_weights_that_do_not_fit_are_one_line_before_anything_runs(place, run_of, trained, capsys):
     for file, message in bad_files(place, trained[1] / "model.safetensors").items():
-        run = run_of(place, f"checkpoint={place / file}")
+        run = run_of(f"checkpoint={place / file}")
         with pytest.raises(InputError, match=message) as caught:
             check([run.spec], place / "data", lambda *progress: None)
         assert "\n" not in str(caught.value)
@@ -120,28 +98,28 @@ def test_a_run_that_has_kept_no_weights_cannot_be_built_upon(trained, tmp_path):
     assert finished(trained[1]) == trained[0]
 
 
-def test_a_file_that_changes_after_planning_is_not_evaluated_under_the_old_id(place, trained):
+def test_a_file_that_changes_after_planning_is_not_evaluated_under_the_old_id(place, run_of, done, trained):
     file = place / "changing.safetensors"
     file.write_bytes((trained[1] / "model.safetensors").read_bytes())
-    run = run_of(place, f"checkpoint={file}")
+    run = run_of(f"checkpoint={file}")
     file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
-    record, _ = done(place, run, "changed")
+    record, _ = done(run.spec, "changed")
     assert (record.outcome, record.failure.kind) == ("failed", "input")
     assert "is not the file it was when the suite was read" in record.failure.message
 
 
-def test_plug_in_metrics_are_in_the_record(place, trained, monkeypatch):
+def test_plug_in_metrics_are_in_the_record(run_of, done, trained, monkeypatch):
     def shape(similarity, groups):
         assert (similarity.shape, groups.tolist()) == ((6, 6), list(range(6)))
         return {"captions": np.float32(similarity.shape[0])}
 
-    run = run_of(place, f"checkpoint={trained[1] / 'model.safetensors'}")
+    run = run_of(f"checkpoint={trained[1] / 'model.safetensors'}")
     monkeypatch.setattr(registry, "plugin_metrics", lambda: {"shape": PluginMetric(shape, {"captions": True})})
-    record, folder = done(place, run, "plug-in")
+    record, folder = done(run.spec, "plug-in")
     assert record.metrics == trained[0].metrics | {"shape/captions": 6.0}
     assert json.loads((folder / "record.json").read_text())["metrics"]["shape/captions"] == 6
 
     wrong = PluginMetric(lambda similarity, groups: {"captions": float("nan")}, {"captions": True})
     monkeypatch.setattr(registry, "plugin_metrics", lambda: {"shape": wrong})
-    record, _ = done(place, run, "broken plug-in")
+    record, _ = done(run.spec, "broken plug-in")
     assert (record.failure.kind, record.failure.message) == ("bug", "plug-in metric 'shape': captions is not finite")

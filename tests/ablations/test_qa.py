@@ -1,7 +1,6 @@
 """Runs that answer questions: their records, the checks before them, and what follows from their weights."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 import hbi.data
 from ablations.game_methods import compare_on
 from ablations.preflight import check
-from ablations.run import execute
 from ablations.trained import given
 from ablations.work import Work
 from hbi.errors import InputError
@@ -19,7 +17,7 @@ from hbi.metrics import registry
 from hbi.metrics.registry import PluginMetric
 from hbi.models import build
 from results.store import read_ranks, read_record
-from suites.expand import Run, expand
+from suites.expand import expand
 from suites.load import load_suite
 from suites.spec import RunSpec
 
@@ -36,28 +34,9 @@ SMALL = "data={name: shapes-qa, train: 8, val: 3, test: 6, size: 32}"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    threads = torch.get_num_threads()
-    folder = tmp_path_factory.mktemp("qa")
-    (folder / "suite.yaml").write_text(SUITE)
-    yield folder
-    torch.set_num_threads(threads)
-
-
-def run_of(place: Path, *overrides: str) -> Run:
-    (run,) = expand(load_suite(place / "suite.yaml", overrides))
-    return run
-
-
-def done(place: Path, spec: RunSpec, name: str):
-    folder = place / "store" / name
-    return execute(name, spec, folder, place / "data", lambda event: None), folder
-
-
-@pytest.fixture(scope="module")
-def trained(place: Path):
-    run = run_of(place)
-    return done(place, run.spec, run.run_id)
+def trained(run_of, done):
+    run = run_of()
+    return done(run.spec, run.run_id)
 
 
 def questions_of(place: Path, spec: RunSpec) -> hbi.data.Dataset:
@@ -78,11 +57,11 @@ def test_a_record_has_the_accuracies_and_whether_each_question_was_answered_righ
     assert read_record(folder).ranks == "ranks.npz"
 
 
-def test_given_weights_answer_as_they_did(place, trained):
+def test_given_weights_answer_as_they_did(place, run_of, done, trained):
     record, folder = trained
-    run = run_of(place, f"checkpoint={folder / 'model.safetensors'}")
+    run = run_of(f"checkpoint={folder / 'model.safetensors'}")
     check([run.spec], place / "data", lambda *progress: None)
-    again, place_of = done(place, run.spec, "given")
+    again, place_of = done(run.spec, "given")
     assert again.metrics == record.metrics
     assert np.array_equal(*(np.load(path / "ranks.npz")["correct"] for path in (folder, place_of)))
 
@@ -115,29 +94,28 @@ def test_every_question_is_answered_about_its_own_video(place, trained, monkeypa
     assert model.training
 
 
-def test_the_best_epoch_is_chosen_by_accuracy(place):
-    run = run_of(place, "training.selection=validation", "training.epochs=3")
+def test_the_best_epoch_is_chosen_by_accuracy(place, run_of, done):
+    run = run_of("training.selection=validation", "training.epochs=3")
     check([run.spec], place / "data", lambda *progress: None)
-    record, _ = done(place, run.spec, run.run_id)
+    record, _ = done(run.spec, run.run_id)
     assert record.outcome == "complete", record.failure
     seen = [epoch.metrics["accuracy"] for epoch in record.curve]
     assert record.selection_split == "val"
     assert record.selected_epoch == 1 + seen.index(max(seen))
 
 
-def generated(place: Path, **options: object) -> RunSpec:
-    """The generated questions through the loader of MSRVTT-QA."""
-    run = run_of(place)
-    root = questions_of(place, run.spec).splits["train"].videos[0].path.parents[1]
+def generated(place: Path, spec: RunSpec, **options: object) -> RunSpec:
+    """``spec`` with its generated questions through the loader of MSRVTT-QA."""
+    root = questions_of(place, spec).splits["train"].videos[0].path.parents[1]
     data = {"name": "msrvtt-qa", "root": str(root), "max_words": 16, "max_frames": 4, **options}
-    return RunSpec.model_validate({**run.spec.model_dump(), "data": data})
+    return RunSpec.model_validate({**spec.model_dump(), "data": data})
 
 
-def test_questions_outside_the_vocabulary_train_nothing_and_count_as_wrong(place):
-    answers = questions_of(place, run_of(place).spec).vocabulary
+def test_questions_outside_the_vocabulary_train_nothing_and_count_as_wrong(place, run_of, done):
+    answers = questions_of(place, run_of().spec).vocabulary
     (place / "few.json").write_text(json.dumps({answer: label for label, answer in enumerate(answers[::3])}))
-    spec = generated(place, labels=str(place / "few.json"))
-    record, folder = done(place, spec, "few")
+    spec = generated(place, run_of().spec, labels=str(place / "few.json"))
+    record, folder = done(spec, "few")
     assert record.outcome == "complete", record.failure
     labels = questions_of(place, spec).labels("test")
     assert 0 < labels.count(-1) < len(labels)
@@ -147,30 +125,30 @@ def test_questions_outside_the_vocabulary_train_nothing_and_count_as_wrong(place
     assert record.metrics["accuracy"] == pytest.approx(share * record.metrics["accuracy/in_vocabulary"])
 
 
-def test_weights_that_are_not_finite_answer_nothing(place, trained):
+def test_weights_that_are_not_finite_answer_nothing(place, run_of, done, trained):
     model = build(trained[0].spec.model, 0)
     with torch.no_grad():
         model.heads["event"].answers.bias[3] = float("nan")
     model.save(place / "nan.safetensors")
-    record, _ = done(place, run_of(place, f"checkpoint={place / 'nan.safetensors'}").spec, "nan")
+    record, _ = done(run_of(f"checkpoint={place / 'nan.safetensors'}").spec, "nan")
     assert (record.outcome, record.failure.kind) == ("failed", "nan")
     assert "answers to questions 1 to" in record.failure.message
 
 
-def test_a_label_file_that_changes_after_planning_fails_the_run(place):
+def test_a_label_file_that_changes_after_planning_fails_the_run(place, run_of, done):
     file = place / "changing.json"
-    spec = generated(place, labels=str(file)).model_copy(update={"files": {"data.labels": "0" * 64}})
+    spec = generated(place, run_of().spec, labels=str(file)).model_copy(update={"files": {"data.labels": "0" * 64}})
     file.write_text('{"first": 0}')
-    record, _ = done(place, spec, "changed")
+    record, _ = done(spec, "changed")
     assert record.failure.kind == "input"
     assert "data.labels" in record.failure.message
 
 
-def test_metrics_of_a_similarity_are_not_asked_for(place, trained, monkeypatch):
+def test_metrics_of_a_similarity_are_not_asked_for(run_of, done, trained, monkeypatch):
     record, folder = trained
     monkeypatch.setattr(registry, "plugin_metrics", lambda: {"bad": PluginMetric(None, {"x": True})})
-    run = run_of(place, f"checkpoint={folder / 'model.safetensors'}")
-    assert done(place, run.spec, "plug-in")[0].metrics == record.metrics
+    run = run_of(f"checkpoint={folder / 'model.safetensors'}")
+    assert done(run.spec, "plug-in")[0].metrics == record.metrics
 
 
 def test_the_games_of_questions_and_videos_can_be_compared(place, trained, monkeypatch):

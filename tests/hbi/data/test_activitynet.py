@@ -1,13 +1,14 @@
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-import hbi.data
 from hbi.config import ActivityNetConfig
 from hbi.data.activitynet import youtube_id
 from hbi.errors import InputError
+from tests.hbi.data.small_sets import load, write
 
 
 def captions(**videos: tuple[object, list[object]]) -> str:
@@ -31,22 +32,11 @@ FILES = {
     ),
     "val_1.json": captions(v_v_345678901=(0.4, ["A cat.", "", "A dog."])),
 }
-
-
-def write(root: Path, files: dict[str, str] | None = None) -> Path:
-    """A small data set of ActivityNet Captions' layout; ``files`` replaces the content of its parts."""
-    root.mkdir(exist_ok=True)
-    for name, content in (FILES | (files or {})).items():
-        (root / name).write_text(content, newline="")
-    return root
-
-
-def read(root: Path, **options: object) -> hbi.data.Dataset:
-    return hbi.data.load(ActivityNetConfig.model_validate({"root": str(root), **options}), root / "cache")
+read = partial(load, ActivityNetConfig)
 
 
 def test_the_sentences_of_a_video_are_one_paragraph_and_its_whole_duration_is_seen(tmp_path: Path) -> None:
-    dataset = read(write(tmp_path))
+    dataset = read(write(tmp_path, FILES))
     assert list(dataset.splits) == ["train", "test"]
     train, test = dataset.splits["train"], dataset.splits["test"]
     assert [(video.id, video.start, video.end) for video in train.videos] == [
@@ -60,16 +50,16 @@ def test_the_sentences_of_a_video_are_one_paragraph_and_its_whole_duration_is_se
 @pytest.mark.parametrize("name", ["AbCdEfGhIjK.mp4", "v_AbCdEfGhIjK.mp4", "more/v_AbCdEfGhIjK.mkv"])
 def test_a_file_is_found_with_and_without_the_prefix(name: str, video: Callable[[str], Path], tmp_path: Path) -> None:
     path = video(name)
-    assert read(write(tmp_path)).splits["train"].videos[0].path == path
+    assert read(write(tmp_path, FILES)).splits["train"].videos[0].path == path
     without = {"train_ids.json": FILES["train_ids.json"].replace("v_", "")}
-    assert read(write(tmp_path, without)).splits["train"].videos[0].path == path
+    assert read(write(tmp_path, FILES | without)).splits["train"].videos[0].path == path
 
 
 def test_only_the_prefix_of_13_characters_is_taken_off(video: Callable[[str], Path], tmp_path: Path) -> None:
     names = ["v_AbCdEfGhIjK", "AbCdEfGhIjK", "v_345678901", "v_v_345678901"]
     assert [youtube_id(name) for name in names] == ["AbCdEfGhIjK", "AbCdEfGhIjK", "v_345678901", "v_345678901"]
     path = video("v_345678901.mp4")
-    assert read(write(tmp_path)).splits["test"].videos[0].path == path
+    assert read(write(tmp_path, FILES)).splits["test"].videos[0].path == path
     video("v_v_345678901.mp4")
     with pytest.raises(InputError, match=r"v_v_345678901.mp4 is a file of the same video; remove one"):
         read(tmp_path)
@@ -79,16 +69,16 @@ def test_training_videos_without_file_are_left_out_where_that_is_asked_for(
     video: Callable[[str], Path], tmp_path: Path
 ) -> None:
     video("-LmNoPqRsTu.mp4")
-    splits = read(write(tmp_path), missing="drop").splits
+    splits = read(write(tmp_path, FILES), missing="drop").splits
     assert (splits["train"].captions, splits["train"].left_out) == (("Rain falls.",), ("AbCdEfGhIjK",))
     assert len(splits["test"].videos) == 1
 
 
 def test_line_ends_do_not_matter(tmp_path: Path) -> None:
-    plain = read(write(tmp_path))
+    plain = read(write(tmp_path, FILES))
     for change in (lambda text: text + "\r\n", lambda text: "\ufeff" + text, lambda text: text.replace(" ", "\r\n ")):
         changed = {name: change(FILES[name]) for name in ("train_ids.json", "val_ids.json")}
-        assert read(write(tmp_path, changed)) == plain
+        assert read(write(tmp_path, FILES | changed)) == plain
 
 
 @pytest.mark.parametrize(
@@ -114,5 +104,5 @@ def test_line_ends_do_not_matter(tmp_path: Path) -> None:
 )
 def test_bad_files_are_named_with_place_in_one_line(files: dict[str, str], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        read(write(tmp_path, files))
+        read(write(tmp_path, FILES | files))
     assert "\n" not in str(caught.value)

@@ -1,13 +1,14 @@
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-import hbi.data
 from hbi.config import DiDeMoConfig
 from hbi.data.didemo import without_format
 from hbi.errors import InputError
+from tests.hbi.data.small_sets import load, write
 
 
 def data(*pairs: tuple[object, object]) -> str:
@@ -31,22 +32,11 @@ FILES = {
     "val_data.json": data(("3@N01_9_c.avi", "a man waves")),
     "test_data.json": data(("4@N01_9_d.avi", "a cat walks"), ("4@N01_9_d.avi", "it sleeps")),
 }
-
-
-def write(root: Path, files: dict[str, str] | None = None) -> Path:
-    """A small data set of DiDeMo's layout; ``files`` replaces the content of its parts."""
-    root.mkdir(exist_ok=True)
-    for name, content in (FILES | (files or {})).items():
-        (root / name).write_text(content, newline="")
-    return root
-
-
-def read(root: Path, **options: object) -> hbi.data.Dataset:
-    return hbi.data.load(DiDeMoConfig.model_validate({"root": str(root), **options}), root / "cache")
+read = partial(load, DiDeMoConfig)
 
 
 def test_the_descriptions_of_a_video_are_one_paragraph_and_31_seconds_are_seen(tmp_path: Path) -> None:
-    dataset = read(write(tmp_path))
+    dataset = read(write(tmp_path, FILES))
     assert list(dataset.splits) == ["train", "val", "test"]
     train = dataset.splits["train"]
     assert [video.id for video in train.videos] == ["2@N01_8_b", "1@N00_5_a"]  # as the annotations first name them
@@ -60,19 +50,19 @@ def test_the_descriptions_of_a_video_are_one_paragraph_and_31_seconds_are_seen(t
 )
 def test_a_file_is_found_by_either_convention_of_names(name: str, video: Callable[[str], Path], tmp_path: Path) -> None:
     path = video(name)
-    assert read(write(tmp_path)).splits["train"].videos[1].path == path
+    assert read(write(tmp_path, FILES)).splits["train"].videos[1].path == path
     without = {file: content.replace(".mov", "").replace(".mp4", "") for file, content in FILES.items()}
-    assert read(write(tmp_path, without)).splits["train"].videos[1].path == path
+    assert read(write(tmp_path, FILES | without)).splits["train"].videos[1].path == path
 
 
 def test_two_files_or_two_lines_of_one_video_are_an_error(video: Callable[[str], Path], tmp_path: Path) -> None:
-    write(tmp_path)
+    write(tmp_path, FILES)
     video("1@N00_5_a.mov")
     video("1@N00_5_a.mov.mp4")
     with pytest.raises(InputError, match=r"1@N00_5_a.mov.mp4 is a file of the same video; remove one"):
         read(tmp_path)
     with pytest.raises(InputError, match=r"val_list.txt: c.mov and c.mp4 are one video; remove one"):
-        read(write(tmp_path, {"val_list.txt": "c.mp4\nc.mov\n"}))
+        read(write(tmp_path, FILES | {"val_list.txt": "c.mp4\nc.mov\n"}))
 
 
 def test_only_video_formats_are_taken_off_a_name() -> None:
@@ -84,14 +74,14 @@ def test_training_videos_without_file_are_left_out_where_that_is_asked_for(
     video: Callable[[str], Path], tmp_path: Path
 ) -> None:
     video("1@N00_5_a.mov")
-    splits = read(write(tmp_path), missing="drop").splits
+    splits = read(write(tmp_path, FILES), missing="drop").splits
     assert splits["train"].captions == ("a dog runs",)
     assert splits["train"].left_out == ("2@N01_8_b",)
     assert splits["test"].videos[0].path == tmp_path / "videos" / "4@N01_9_d.mp4"
 
 
 def test_line_ends_do_not_matter(tmp_path: Path) -> None:
-    plain = read(write(tmp_path))
+    plain = read(write(tmp_path, FILES))
     for change in (str.strip, lambda text: text.replace("\n", "\r\n"), lambda text: "\ufeff" + text):
         assert read(write(tmp_path, {name: change(content) for name, content in FILES.items()})) == plain
 
@@ -116,5 +106,5 @@ def test_line_ends_do_not_matter(tmp_path: Path) -> None:
 )
 def test_bad_files_are_named_with_place_in_one_line(files: dict[str, str], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        read(write(tmp_path, files))
+        read(write(tmp_path, FILES | files))
     assert "\n" not in str(caught.value)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -6,12 +7,10 @@ import pytest
 import hbi.data
 from hbi.config import LSMDCConfig
 from hbi.errors import InputError
+from tests.hbi.data.small_sets import load, write
 
-NAMES = {
-    "train": "LSMDC16_annos_training.csv",
-    "val": "LSMDC16_annos_val.csv",
-    "test": "LSMDC16_challenge_1000_publictect.csv",
-}
+TRAIN_CSV, VAL_CSV = "LSMDC16_annos_training.csv", "LSMDC16_annos_val.csv"
+TEST_CSV = "LSMDC16_challenge_1000_publictect.csv"
 BAD = LSMDCConfig().drop[0]
 
 
@@ -26,22 +25,12 @@ TRAIN = [
 ]
 VAL = [line("3_Film", "One."), line("4_Film", "Two."), line("3_Film", "Three.")]
 TEST = [line("5_Film", "Someone opens the door."), line("6_Film", "He looks back.")]
-
-
-def write(root: Path, **files: str) -> Path:
-    """A small data set of LSMDC's layout; ``files`` replaces the content of its parts."""
-    root.mkdir(exist_ok=True)
-    for part, content in ({"train": "\n".join(TRAIN), "val": "\n".join(VAL), "test": "\n".join(TEST)} | files).items():
-        (root / NAMES[part]).write_text(content, newline="")
-    return root
-
-
-def read(root: Path, **options: object) -> hbi.data.Dataset:
-    return hbi.data.load(LSMDCConfig.model_validate({"root": str(root), **options}), root / "cache")
+FILES = {TRAIN_CSV: "\n".join(TRAIN), VAL_CSV: "\n".join(VAL), TEST_CSV: "\n".join(TEST)}
+read = partial(load, LSMDCConfig)
 
 
 def test_every_line_is_a_pair_and_the_lines_of_a_clip_are_its_captions(tmp_path: Path) -> None:
-    dataset = read(write(tmp_path))
+    dataset = read(write(tmp_path, FILES))
     assert list(dataset.splits) == ["train", "val", "test"]
     assert dataset.splits["train"].captions == ('He says "stop.', "Rain falls.")
     val = dataset.splits["val"]
@@ -51,7 +40,7 @@ def test_every_line_is_a_pair_and_the_lines_of_a_clip_are_its_captions(tmp_path:
 
 
 def test_the_clips_on_the_list_are_left_out_of_every_split(tmp_path: Path) -> None:
-    assert BAD in [video.id for video in read(write(tmp_path), drop=()).splits["train"].videos]
+    assert BAD in [video.id for video in read(write(tmp_path, FILES), drop=()).splits["train"].videos]
     left = read(tmp_path, drop=("3_Film", "6_Film", "nowhere")).splits
     assert [[video.id for video in split.videos][-1] for split in left.values()] == [BAD, "4_Film", "5_Film"]
     published = {drop: read(tmp_path, drop=drop).published for drop in ((), (BAD,), ("6_Film",))}
@@ -62,7 +51,7 @@ def test_the_clips_on_the_list_are_left_out_of_every_split(tmp_path: Path) -> No
 def test_videos_are_found_in_any_folder_and_an_id_may_hold_dots(video: Callable[[str], Path], tmp_path: Path) -> None:
     one = video("1_Film/1_Film_00.01.02.000-00.01.05.500.avi")
     two = video("2_Film_a.b.mp4")
-    assert [video.path for video in read(write(tmp_path)).splits["train"].videos] == [one, two]
+    assert [video.path for video in read(write(tmp_path, FILES)).splits["train"].videos] == [one, two]
     video("1_Film_00.01.02.000-00.01.05.500.mp4")
     with pytest.raises(InputError, match=r"1_Film_00\S+: \S+ is a file of the same video; remove one"):
         read(tmp_path)
@@ -71,7 +60,7 @@ def test_videos_are_found_in_any_folder_and_an_id_may_hold_dots(video: Callable[
 def test_training_clips_without_file_are_left_out_where_that_is_asked_for(
     video: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    write(tmp_path)
+    write(tmp_path, FILES)
     assert len(read(tmp_path).splits["train"].videos) == 2
     with pytest.raises(InputError, match=r"videos: none of the 2 training videos is there"):
         read(tmp_path, missing="drop")
@@ -85,23 +74,23 @@ def test_training_clips_without_file_are_left_out_where_that_is_asked_for(
 
 
 def test_line_ends_do_not_matter(tmp_path: Path) -> None:
-    plain = read(write(tmp_path))
+    plain = read(write(tmp_path, FILES))
     for train in ("\r\n".join(TRAIN) + "\r\n", "\ufeff" + "\n".join(TRAIN), "\n\n".join(TRAIN) + "\n"):
-        assert read(write(tmp_path, train=train)) == plain
+        assert read(write(tmp_path, FILES | {TRAIN_CSV: train})) == plain
 
 
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"train": ""}, r"LSMDC16_annos_training.csv: holds no sentence"),
-        ({"val": VAL[0] + "\n" + "4_Film\tTwo."}, r"LSMDC16_annos_val.csv:2: 2 fields, not 6 parted by tabs"),
-        ({"val": VAL[0] + "\tmore"}, r"LSMDC16_annos_val.csv:1: 7 fields, not 6"),
-        ({"test": TEST[0] + "\n" + line("6_Film", " ")}, r"publictect.csv:2: sentence: empty caption"),
-        ({"test": line("../../etc/x", "Rain.")}, r"publictect.csv:1: clip: '../../etc/x' is no video id"),
-        ({"test": "\n".join([*TEST, VAL[1]])}, r"publictect.csv: 4_Film is also in LSMDC16_annos_val.csv"),
+        ({TRAIN_CSV: ""}, r"LSMDC16_annos_training.csv: holds no sentence"),
+        ({VAL_CSV: VAL[0] + "\n" + "4_Film\tTwo."}, r"LSMDC16_annos_val.csv:2: 2 fields, not 6 parted by tabs"),
+        ({VAL_CSV: VAL[0] + "\tmore"}, r"LSMDC16_annos_val.csv:1: 7 fields, not 6"),
+        ({TEST_CSV: TEST[0] + "\n" + line("6_Film", " ")}, r"publictect.csv:2: sentence: empty caption"),
+        ({TEST_CSV: line("../../etc/x", "Rain.")}, r"publictect.csv:1: clip: '../../etc/x' is no video id"),
+        ({TEST_CSV: "\n".join([*TEST, VAL[1]])}, r"publictect.csv: 4_Film is also in LSMDC16_annos_val.csv"),
     ],
 )
 def test_bad_files_are_named_with_place_in_one_line(files: dict[str, str], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        read(write(tmp_path, **files))
+        read(write(tmp_path, FILES | files))
     assert "\n" not in str(caught.value)

@@ -26,16 +26,13 @@ EQUAL_RATES = dict.fromkeys(LEVELS, 1.0)
 
 def read(name: str) -> SimpleNamespace:
     known = json.loads((GOLDEN / f"{name}.json").read_text())
+    weights = published_weights(known.pop("weights"))
     arrays = dict(np.load(GOLDEN / f"{name}.npz"))
     ids, text_mask, video_mask = (torch.from_numpy(arrays[n]).long() for n in ("text_ids", "text_mask", "video_mask"))
     answers = torch.from_numpy(arrays["labels"]).long() if "labels" in arrays else torch.full((len(ids),), -1)
     video = torch.from_numpy(arrays["video"]).float()
     batch = Batch(ids, text_mask.bool(), video, video_mask.bool(), torch.arange(len(ids)), answers)
-    return SimpleNamespace(arrays=arrays, batch=batch, weights=published_weights(known["weights"]), **known_of(known))
-
-
-def known_of(known: dict) -> dict:
-    return {name: value for name, value in known.items() if name != "weights"}
+    return SimpleNamespace(arrays=arrays, batch=batch, weights=weights, **known)
 
 
 @pytest.fixture(scope="module")

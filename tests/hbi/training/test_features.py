@@ -9,7 +9,7 @@ from hbi.data.batches import train_batches
 from hbi.data.clips import Clips
 from hbi.data.tokens import tokenize
 from hbi.models import build
-from hbi.training.features import Features
+from hbi.training.features import Features, weights_hash
 
 CONFIG = ShapesConfig(train=12, val=2, test=4, size=32, max_words=12, max_frames=4)
 
@@ -33,7 +33,8 @@ def features_of(split, clips, cache, model=None, seen=None):
         if seen is not None:
             seen.append(done)
 
-    return Features(split, CONFIG, clips, model or frozen(), "fp32", cache, progress)
+    model = model or frozen()
+    return Features(split, CONFIG, lambda: clips, model, weights_hash(model), "fp32", cache, progress)
 
 
 def first_batch(split, clips):
@@ -54,10 +55,10 @@ def test_losses_and_gradients_are_those_of_the_frames(split, clips, tmp_path):
             torch.testing.assert_close(kept[name].grad, weight.grad, rtol=1e-3, atol=1e-4 * scale + 1e-9)
 
 
-def test_a_second_run_finds_them(split, clips, tmp_path):
+def test_a_second_run_finds_them_and_reads_no_clips(split, clips, tmp_path):
     first, second = [], []
     features_of(split, clips, tmp_path, seen=first)
-    again = features_of(split, clips, tmp_path, seen=second)
+    again = features_of(split, None, tmp_path, seen=second)
     assert first == [12]
     assert second == []
     assert again.stack(torch.tensor([3, 1]))[0].shape == (2, 4, 64)
