@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart test lint benchmarks clean
+.PHONY: install quickstart test lint benchmarks slurm clean
 
 install: $(VENV)/installed
 
@@ -26,6 +26,13 @@ lint: install
 
 benchmarks: install
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-enable
+
+# SLURM itself, for the tests marked slurm and for slurm/testbed/up.sh: Debian or Ubuntu, as root. Nothing is started.
+# The input is empty because a package may ask a question in spite of all.
+slurm:
+	apt-get update
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+		slurm-wlm munge slurmdbd mariadb-server-core mariadb-client-core </dev/null
 
 clean:
 	rm -rf $(VENV)
