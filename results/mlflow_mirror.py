@@ -3,6 +3,7 @@
 A record becomes one MLflow run, known by two tags: ``run_id`` and ``record``, the hash of the record. Ending
 the run comes last, so a run that is still RUNNING was interrupted, and everything is logged into it again:
 MLflow keeps one copy of an equal parameter, tag or point, and times come from the record, so points are equal.
+A run that ``results.mlflow_live`` showed while it went on, tagged ``live``, goes when its record is mirrored.
 """
 
 import fcntl
@@ -11,20 +12,25 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from hbi.errors import InputError
-from results.record import Record
+from results.record import Epoch, Record
 from results.store import LOG, RANKS, RECORD, run_folder
+from suites.spec import RunSpec
 
 _PARAMETERS_A_CALL, _METRICS_A_CALL = 100, 1000  # the most MLflow takes in one batch
 _LONGEST_PARAMETER, _LONGEST_TAG, _LONGEST_KEY = 6000, 5000, 250
 
-_Point = tuple[str, float, int, int]  # name, value, milliseconds since 1970, step
+LIVE = "live"
+"""Tag of an MLflow run that has no record yet."""
+
+Point = tuple[str, float, int, int]
+"""Name, value, milliseconds since 1970, step."""
 
 
 class MirrorError(InputError):
@@ -45,13 +51,11 @@ def mirror(
     """
     records = list(records)
     runs = runs.absolute()
-    _quiet_environment()
+    import_mlflow()
     from mlflow.exceptions import MlflowException
     from sqlalchemy.engine import URL
     from sqlalchemy.exc import SQLAlchemyError
 
-    for name in ("mlflow", "alembic", "urllib3.connectionpool"):  # migrations and retries, told line by line
-        logging.getLogger(name).setLevel(logging.ERROR)
     uri = tracking_uri or URL.create("sqlite", database=str(runs / "mlflow.db")).render_as_string()
     database = _sqlite_file(uri)
     try:
@@ -60,7 +64,7 @@ def mirror(
                 _create_store(uri, database)
             return _mirror(records, suite, runs, uri, progress)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise MirrorError(_without_password(f"MLflow at {uri} {_reason(error)}")) from error
+        raise MirrorError(explained(uri, error)) from error
 
 
 def _mirror(
@@ -69,7 +73,7 @@ def _mirror(
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    experiment = _experiment(client, suite, (runs / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None)
+    experiment = experiment_id(client, suite, (runs / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None)
     existing = _existing(client, experiment)
     changed = 0
     for done, record in enumerate(records, start=1):
@@ -78,7 +82,7 @@ def _mirror(
         for run in existing.get(record.run_id, []):
             if same is None and run.data.tags.get("record") == digest:
                 same = run
-            else:  # of an older record (a retried failure, say), or a twin
+            elif not _goes_on(run, record):  # of an older record (a retried failure, say), or a twin, or live
                 client.delete_run(run.info.run_id)
         if same is None:
             tags = {"run_id": record.run_id, "record": digest}
@@ -88,24 +92,29 @@ def _mirror(
             changed += 1
         if progress:
             progress(done, len(records))
+    if changed:  # a job may have made its live run meanwhile: the server had been away, say
+        late = _existing(client, experiment, f"tags.{LIVE} = 'true'")
+        for record in records:
+            for run in late.get(record.run_id, []):
+                if not _goes_on(run, record):
+                    client.delete_run(run.info.run_id)
     return changed
+
+
+def _goes_on(run: Any, record: Record) -> bool:
+    """Whether ``run`` is the live one of a later attempt than the failed ``record``."""
+    later = run.info.start_time > _milliseconds(record.finished)
+    return LIVE in run.data.tags and record.outcome == "failed" and later
 
 
 def _fill(client: Any, mlflow_id: str, record: Record, runs: Path) -> None:
     """Logs all of ``record``, then ends the run."""
-    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.entities import RunTag
 
     tags = [RunTag(name, value[:_LONGEST_TAG]) for name, value in _tags(record).items()]
     client.log_batch(mlflow_id, tags=tags)
-    parameters = [
-        Param(_name(key), value[:_LONGEST_PARAMETER])
-        for key, value in _flattened(record.spec.model_dump(mode="json")).items()
-    ]
-    for start in range(0, len(parameters), _PARAMETERS_A_CALL):
-        client.log_batch(mlflow_id, params=parameters[start : start + _PARAMETERS_A_CALL])
-    points = [Metric(_name(name), value, time, step) for name, value, time, step in _points(record)]
-    for start in range(0, len(points), _METRICS_A_CALL):
-        client.log_batch(mlflow_id, metrics=points[start : start + _METRICS_A_CALL])
+    log_parameters(client, mlflow_id, record.spec)
+    log_points(client, mlflow_id, _points(record))
     folder = run_folder(runs, record.run_id)
     for file in (RECORD, RANKS, LOG):
         if (folder / file).is_file():
@@ -114,14 +123,41 @@ def _fill(client: Any, mlflow_id: str, record: Record, runs: Path) -> None:
     client.set_terminated(mlflow_id, status, end_time=_milliseconds(record.finished))
 
 
-# ---- what a record becomes ---------------------------------------------------------------------------------
+# ---- what a run becomes, live and as a record --------------------------------------------------------------
+
+
+def log_parameters(client: Any, mlflow_id: str, spec: RunSpec, known: Container[str] = ()) -> None:
+    """Logs the whole of ``spec``, but for the parameters ``known`` there: MLflow refuses another value."""
+    from mlflow.entities import Param
+
+    flat = {_name(key): value[:_LONGEST_PARAMETER] for key, value in _flattened(spec.model_dump(mode="json")).items()}
+    parameters = [Param(name, value) for name, value in flat.items() if name not in known]
+    for start in range(0, len(parameters), _PARAMETERS_A_CALL):
+        client.log_batch(mlflow_id, params=parameters[start : start + _PARAMETERS_A_CALL])
+
+
+def log_points(client: Any, mlflow_id: str, points: Iterable[Point]) -> None:
+    from mlflow.entities import Metric
+
+    metrics = [Metric(_name(name), value, time, step) for name, value, time, step in points]
+    for start in range(0, len(metrics), _METRICS_A_CALL):
+        client.log_batch(mlflow_id, metrics=metrics[start : start + _METRICS_A_CALL])
+
+
+def spec_tags(spec: RunSpec) -> dict[str, str]:
+    return {"variant": spec.variant, "data": spec.data.name, "seed": str(spec.seed)}
+
+
+def epoch_values(epoch: Epoch) -> dict[str, float]:
+    """What is plotted of an epoch, by name."""
+    values = {"epoch": float(epoch.epoch), "learning_rate": epoch.learning_rate}
+    values |= {"logit_scale": epoch.logit_scale, "epoch_seconds": epoch.seconds}
+    values |= {f"loss/{name}": value for name, value in epoch.losses.items()}
+    return values | {f"val/{name}": value for name, value in epoch.metrics.items()}
 
 
 def _tags(record: Record) -> dict[str, str]:
-    tags = {
-        "variant": record.spec.variant,
-        "data": record.spec.data.name,
-        "seed": str(record.spec.seed),
+    tags = spec_tags(record.spec) | {
         "outcome": record.outcome,
         "commit": record.provenance.commit or "none",
         "dirty": str(record.provenance.dirty_diff is not None).lower(),
@@ -142,17 +178,13 @@ def _flattened(value: Any, prefix: str = "") -> dict[str, str]:
     return {prefix: value if isinstance(value, str) else json.dumps(value)}
 
 
-def _points(record: Record) -> Iterator[_Point]:
+def _points(record: Record) -> Iterator[Point]:
     """The learning curve over optimiser steps, then the final numbers, at the last step."""
     started, step, seconds = _milliseconds(record.started), 0, 0.0
     for epoch in record.curve:
         step = epoch.step
         seconds += epoch.seconds
-        values = {"epoch": float(epoch.epoch), "learning_rate": epoch.learning_rate}
-        values |= {"logit_scale": epoch.logit_scale, "epoch_seconds": epoch.seconds}
-        values |= {f"loss/{name}": value for name, value in epoch.losses.items()}
-        values |= {f"val/{name}": value for name, value in epoch.metrics.items()}
-        for name, value in values.items():
+        for name, value in epoch_values(epoch).items():
             yield name, value, started + round(1000 * seconds), step
     final = record.metrics | {f"seconds/{part}": value for part, value in record.timings.items()}
     if record.peak_memory is not None:
@@ -180,8 +212,8 @@ def _milliseconds(moment: str) -> int:
 # ---- MLflow's corners --------------------------------------------------------------------------------------
 
 
-def _experiment(client: Any, name: str, artifacts: str | None) -> str:
-    """The experiment's id; it is created where there is none."""
+def experiment_id(client: Any, name: str, artifacts: str | None = None) -> str:
+    """The experiment's id; it is created where there is none. Raises MirrorError where it is deleted."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
@@ -197,12 +229,12 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> str:
     return str(found.experiment_id)
 
 
-def _existing(client: Any, experiment: str) -> dict[str, list[Any]]:
-    """All MLflow runs of the experiment by our run id, page by page: one query a record would be slow."""
+def _existing(client: Any, experiment: str, which: str = "") -> dict[str, list[Any]]:
+    """The experiment's MLflow runs by our run id, page by page: one query a record would be slow."""
     found: dict[str, list[Any]] = {}
     token = None
     while True:
-        page = client.search_runs([experiment], max_results=1000, page_token=token)
+        page = client.search_runs([experiment], which, max_results=1000, page_token=token)
         for run in page:
             found.setdefault(run.data.tags.get("run_id", ""), []).append(run)
         token = page.token
@@ -210,8 +242,8 @@ def _existing(client: Any, experiment: str) -> dict[str, list[Any]]:
             return found
 
 
-def _quiet_environment() -> None:
-    """MLflow reads these when imported or called: no telemetry, no progress bars, no minutes of retries."""
+def import_mlflow() -> None:
+    """Imports MLflow so that it is quiet: no telemetry, no progress bars, no minutes of retries."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     os.environ |= {
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -219,6 +251,10 @@ def _quiet_environment() -> None:
     }
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    import mlflow  # noqa: F401  it reads the above when imported or called, and sets up its loggers
+
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):  # migrations and retries, told line by line
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _sqlite_file(uri: str) -> Path | None:
@@ -252,13 +288,14 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
+def explained(uri: str, error: Exception) -> str:
+    """What is wrong with the store at ``uri``, as one line without the password that ``uri`` may hold."""
+    return re.sub(r"//[^/@\s]*@", "//", f"MLflow at {uri} {_reason(error)}")
+
+
 def _reason(error: Exception) -> str:
     """One line. MLflow's own words for a server that is away are a screenful; they hide a connection error."""
     if not isinstance(error, OSError) and isinstance(error.__context__, OSError):
         return "cannot be reached; the records are kept, mirror again later"
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return f"refuses: {lines[0] if len(lines[0]) <= 300 else lines[0][:299] + '…'}"
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)

@@ -18,7 +18,7 @@ MAY_IMPORT = {
 }
 UPWARD = {f"ablations/{name}.py" for name in ("run", "work", "trained", "preflight", "provenance")}
 """They execute a RunSpec in a job and write its record: the one way up."""
-ONLY_IN = {"submitit": "slurm/", "mlflow": "results/mlflow_mirror.py"}
+ONLY_IN = {"submitit": "slurm/", "mlflow": ("results/mlflow_mirror.py", "results/mlflow_live.py")}
 
 
 def sources():

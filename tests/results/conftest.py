@@ -1,6 +1,8 @@
-"""Records as a run would leave them, without running anything."""
+"""Records as a run would leave them, without running anything; an MLflow server."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,10 @@ import pytest
 from hbi.config import HBIConfig, HBIQAConfig, ShapesConfig, ShapesQAConfig
 from hbi.metrics.registry import KINDS, QA_COLUMNS
 from results.collect import Table, collect
+from results.mlflow_mirror import mirror
 from results.record import Epoch, Failure, Provenance, Record
 from suites.spec import RunSpec
+from tests.results.mlflow_server import free_port, serving
 
 MakeRecord = Callable[..., Record]
 
@@ -118,3 +122,36 @@ def example() -> Table:
     wanted = [(record.spec.variant, record.run_id) for record in records]
     wanted += [("hbi-no-banzhaf", "not yet"), ("hbi-estimated", "not yet")]
     return collect("example", wanted, {record.run_id: record for record in records})
+
+
+@pytest.fixture
+def cold_runs(tmp_path: Path) -> Path:
+    """A folder of runs whose name needs care inside a URI."""
+    folder = tmp_path / "my runs 100%"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    mirror([], "Default", folder)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def server_folder(tmp_path: Path, empty_store: Path) -> Path:
+    """With a store that is there already."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    shutil.copy(empty_store, folder / "server.db")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[str]:
+    """The address of one that all tests share: each takes a suite of its own."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    shutil.copy(empty_store, folder / "server.db")
+    with serving(folder, port):
+        yield f"http://127.0.0.1:{port}"

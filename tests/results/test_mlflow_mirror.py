@@ -1,45 +1,24 @@
 """The mirror against real MLflow stores: sqlite files, and a server in a process of its own."""
 
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from results import mlflow_mirror
 from results.mlflow_mirror import MirrorError, mirror
 from results.record import Record
-from results.store import read_all, run_folder, write_record
+from results.store import read_all
+from tests.results.mlflow_server import DEADLINE, client_of, end, found, free_port, history, serving, store
 
 MakeRecord = Callable[..., Record]
-
-DEADLINE = 90
-
-
-@pytest.fixture
-def cold_runs(tmp_path: Path) -> Path:
-    """A folder of runs whose name needs care inside a URI."""
-    folder = tmp_path / "my runs 100%"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
-    mirror([], "Default", folder)
-    return folder / "mlflow.db"
 
 
 @pytest.fixture
@@ -49,34 +28,8 @@ def runs(cold_runs: Path, empty_store: Path) -> Path:
     return cold_runs
 
 
-def store(runs: Path, *records: Record) -> list[Record]:
-    written = []
-    for record in records:
-        folder = run_folder(runs, record.run_id)
-        ranks = {"t2v": np.array([1.0, 2.0])} if record.outcome == "complete" else None
-        written.append(write_record(folder, record, ranks))
-        (folder / "log.txt").write_text("epoch 1\n")
-    return written
-
-
-def client_of(uri: str) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=uri)
-
-
 def local(runs: Path) -> str:
     return f"sqlite:///{str(runs / 'mlflow.db').replace('%', '%25')}"
-
-
-def found(uri: str, suite: str) -> list[Any]:
-    client = client_of(uri)
-    experiment = client.get_experiment_by_name(suite)
-    return list(client.search_runs([experiment.experiment_id]))
-
-
-def history(client: Any, run: Any, key: str) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
 
 
 def everything(uri: str, suite: str) -> list[tuple[Any, ...]]:
@@ -258,57 +211,6 @@ def test_a_store_killed_while_it_was_made_is_made_again(cold_runs: Path, delay: 
     assert [run.info.status for run in found(local(cold_runs), "suite")] == ["FINISHED"]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A real server, which keeps what it has in ``folder``; its process group may be killed inside."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/server.db",
-        "--artifacts-destination",
-        str(folder / "files"),
-    ]
-    log = (folder / "log").open("a")
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    # A session of its own: the server starts workers, which must end with it.
-    process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
-    try:
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
-                break
-            except (urllib.error.URLError, OSError):
-                if time.monotonic() > until or process.poll() is not None:
-                    pytest.fail(f"the server did not start: {(folder / 'log').read_text()[-2000:]}")
-                time.sleep(0.2)
-        yield process
-    finally:
-        end(process)
-        log.close()
-
-
-def end(server: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait(timeout=DEADLINE)
-
-
-@pytest.fixture
-def server_folder(tmp_path: Path, empty_store: Path) -> Path:
-    """With a store that is there already."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    shutil.copy(empty_store, folder / "server.db")
-    return folder
-
-
 def test_a_server_that_goes_away_delays_and_loses_nothing(
     cold_runs: Path, server_folder: Path, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,13 +241,6 @@ def test_a_server_that_goes_away_delays_and_loses_nothing(
     assert [run.info.status for run in mirrored] == ["FINISHED"] * 4
     assert curves == [[(4, 3.0), (8, 1.5), (12, 1.0)]] * 4
     assert files == [{"record.json", "ranks.npz", "log.txt"}] * 4
-
-
-@pytest.fixture
-def server(server_folder: Path) -> Iterator[str]:
-    port = free_port()
-    with serving(server_folder, port):
-        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_server_takes_several_at_once(
