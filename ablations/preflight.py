@@ -11,10 +11,11 @@ from hbi.errors import InputError
 from suites.spec import RunSpec
 
 
-def check(specs: Sequence[RunSpec], cache: Path, progress: Progress) -> None:
+def check(specs: Sequence[RunSpec], cache: Path, progress: Progress, elsewhere: bool = False) -> None:
     """Reads all data, sizes and weights that ``specs`` name; raises InputError with every mistake, one a line.
 
-    ``progress(what, done, total)`` is called while videos are generated or read.
+    ``elsewhere``: the runs compute on other machines than this one. ``progress(what, done, total)`` is called while
+    videos are generated or read.
     """
     mistakes = [line for spec in specs if (line := mismatch(spec))]
     _report(mistakes)  # at once, before torch is loaded or a video generated
@@ -31,7 +32,7 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress) -> None:
                 datasets[key] = None
                 mistakes.append(str(error))
         try:
-            check_fit(spec, datasets[key])
+            check_fit(spec, datasets[key], elsewhere)
             if spec.checkpoint:
                 given(spec)
         except InputError as error:
@@ -62,11 +63,12 @@ def mismatch(spec: RunSpec) -> str | None:
     return None
 
 
-def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
+def check_fit(spec: RunSpec, dataset: Dataset | None, elsewhere: bool = False) -> None:
     """Raises InputError where parts of ``spec`` do not fit each other, the data (none: unreadable) or this machine."""
     import torch
 
     from hbi.models.encoder import check_weights, encoder_sizes
+    from hbi.training.distributed import each
 
     if isinstance(spec.model, SystemConfig):  # other runs come after one that is
         sizes = encoder_sizes(spec.model.encoder)
@@ -80,7 +82,7 @@ def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
             check_weights(spec.model.pretrained, spec.model.encoder)
     elif spec.training.selection != "last":
         raise InputError(f"training.selection: {spec.variant} has no metrics to select by; take last")
-    if spec.runtime.device == "cuda" and not torch.cuda.is_available():
+    if spec.runtime.device == "cuda" and not elsewhere and not torch.cuda.is_available():
         raise InputError("runtime.device is cuda, but torch sees no GPU here; take auto or cpu")
     if dataset is None:
         return
@@ -90,11 +92,7 @@ def check_fit(spec: RunSpec, dataset: Dataset | None) -> None:
         )
     if spec.checkpoint:
         return
-    if spec.training.batch_size % spec.runtime.processes:
-        raise InputError(
-            f"training.batch_size {spec.training.batch_size} is not divisible by runtime.processes "
-            f"{spec.runtime.processes}; choose another"
-        )
+    each(spec.training.batch_size, spec.runtime.processes)
     pairs = len(dataset.splits["train"].captions)
     if spec.training.batch_size > pairs:
         raise InputError(

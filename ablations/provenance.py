@@ -3,25 +3,23 @@
 import os
 import platform
 import socket
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
-from results.record import Provenance
+from ablations.sources import origin
+from results.record import ClusterJob, Provenance
 
-SOURCES = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "decord", "av", "hbi-benchmark")
-LONGEST_DIFF = 200_000
-"""Characters of a dirty diff that are kept; what is beyond is counted."""
 
 
 def provenance(device: torch.device, threads: int, decoder: str, parameters: int) -> Provenance:
     """Of this process, now."""
+    code = origin()
     return Provenance(
-        commit=_git("rev-parse", "HEAD"),
-        dirty_diff=_shortened(_git("diff", "HEAD")),
+        commit=code.commit,
+        dirty_diff=code.dirty_diff,
         python=platform.python_version(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
         host=socket.gethostname(),
@@ -30,23 +28,23 @@ def provenance(device: torch.device, threads: int, decoder: str, parameters: int
         threads=threads,
         decoder=decoder,
         parameters=parameters,
+        job=_job(),
     )
 
 
-def _git(*arguments: str) -> str | None:
-    """What git says of the sources; none outside a repository, or where nothing is said."""
-    command = ["git", "-C", str(SOURCES), *arguments]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, errors="replace")
-    except (OSError, subprocess.SubprocessError):
+def _job() -> ClusterJob | None:
+    """The SLURM job that this process is part of."""
+    number = os.environ.get("SLURM_JOB_ID")
+    if number is None:
         return None
-    return answer.stdout.strip() or None
-
-
-def _shortened(diff: str | None) -> str | None:
-    if diff is None or len(diff) <= LONGEST_DIFF:
-        return diff
-    return f"{diff[:LONGEST_DIFF]}\n[{len(diff) - LONGEST_DIFF} more characters]"
+    array, place = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return ClusterJob(
+        number=array or number,
+        task=int(place) if place else None,
+        restarts=int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+        cluster=os.environ.get("SLURM_CLUSTER_NAME"),
+        nodes=os.environ.get("SLURM_JOB_NODELIST"),
+    )
 
 
 def _version(package: str) -> str | None:

@@ -48,11 +48,13 @@ def execute(
     cache: Path,
     log: Callable[[Event], None],
     requested: Callable[[], Request | None] = lambda: None,
+    accumulation: int | None = None,
 ) -> Record:
     """Runs ``spec`` in ``folder``, on from where an earlier call was stopped, and leaves its record there.
 
-    A failure is a record too. Raises Stopped when asked to stop, with the state saved; OSError when not even the record
-    can be written (a full disk).
+    A failure is a record too. ``accumulation``: parts a batch is encoded in, where memory is too short for those of the
+    specification. Raises Stopped when asked to stop, with the state saved; OSError when not even the record can be
+    written (a full disk).
     """
     started, clock = _now(), time.perf_counter()
     torch.set_num_threads(spec.runtime.threads)
@@ -63,7 +65,8 @@ def execute(
     parameters = 0
     try:
         _check_files(spec)
-        work = Work(spec, given(spec) if spec.checkpoint else untrained(spec, folder.parent), cache, device, log)
+        done = with_parts(spec, accumulation)
+        work = Work(done, given(spec) if spec.checkpoint else untrained(spec, folder.parent), cache, device, log)
         parameters = sum(weight.numel() for weight in work.model.parameters() if weight.requires_grad)
         outcome = {} if spec.checkpoint else _train(work, folder, cache, log, requested)
         trained = time.perf_counter()
@@ -86,15 +89,10 @@ def execute(
         )
         outcome, found = {"outcome": "failed", "failure": failure}, None
     outcome.setdefault("timings", {})["total"] = time.perf_counter() - clock
-    record = Record(
-        run_id=run_id,
-        spec=spec,
-        peak_memory=memory.peak(device),
-        provenance=provenance(device, spec.runtime.threads, decoder_version(spec.data.reader), parameters),
-        started=started,
-        finished=_now(),
-        **outcome,
-    )
+    outcome |= {"accumulation": accumulation, "peak_memory": memory.peak(device)}
+    record = _record(run_id, spec, device, parameters, started, **outcome)
+    if requested() == "abandon":  # the run is in other hands: theirs is the record
+        raise Stopped
     record = write_record(folder, record, found)
     if record.outcome == "complete":  # what failed keeps its last good checkpoint
         for file in (STATE, BEST):
@@ -120,7 +118,7 @@ def _train(
     """Trains the model of ``work``; returns what a record says of that."""
     training = work.spec.training
     clock = time.perf_counter()
-    with spawn(work.spec.runtime.processes, work.device, _follow, work.spec, folder, cache):
+    with spawn(work.spec.runtime.processes, work.device, follow, work.spec, folder, cache):
         progress = train(_task(work, folder, log, requested))
     return {
         "selection_split": None if training.selection == "last" else _watched(work),
@@ -133,7 +131,26 @@ def _train(
     }
 
 
-def _follow(spec: RunSpec, folder: Path, cache: Path) -> None:
+def leave_failure(run_id: str, spec: RunSpec, folder: Path, failure: Failure) -> None:
+    """Leaves the record of a run that is given up between its turns."""
+    write_record(
+        folder, _record(run_id, spec, device_of(spec.runtime.device), 0, _now(), outcome="failed", failure=failure)
+    )
+
+
+def _record(run_id: str, spec: RunSpec, device: torch.device, parameters: int, started: str, **outcome: Any) -> Record:
+    origin = provenance(device, spec.runtime.threads, decoder_version(spec.data.reader), parameters)
+    return Record(run_id=run_id, spec=spec, provenance=origin, started=started, finished=_now(), **outcome)
+
+
+def with_parts(spec: RunSpec, accumulation: int | None) -> RunSpec:
+    """``spec`` with a batch in so many parts; its own number where none is given."""
+    if accumulation is None:
+        return spec
+    return spec.model_copy(update={"training": spec.training.model_copy(update={"accumulation": accumulation})})
+
+
+def follow(spec: RunSpec, folder: Path, cache: Path) -> None:
     """What the other processes of a training do, where it has several."""
     torch.set_num_threads(spec.runtime.threads)
     device = device_of(spec.runtime.device)
@@ -203,7 +220,7 @@ def _failure(error: Exception) -> Failure:
         return Failure(kind=error.kind, message=message)
     if isinstance(error, InputError):
         return Failure(kind="input", message=message)
-    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "can't allocate memory" in message:  # on a CPU
         return Failure(kind="out of memory", message=message)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Failure(kind="disk", message=f"{message}: make room, then call the same command again")

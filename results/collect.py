@@ -80,6 +80,9 @@ def _row(
     marks = [f"{of.format(count)} failed ({_printable(kind)})" for kind, count in sorted(failures.items())]
     if any(record.selection_split == "test" for record in complete):
         marks.append("epoch chosen on the test split")
+    parts = {record.accumulation for record in complete if record.accumulation}
+    if parts:  # other sums are rounded otherwise
+        marks.append(f"batch encoded in {' or '.join(map(str, sorted(parts)))} parts for want of memory")
     if any(record.spec.evaluation.ties == "released" for record in complete):
         marks.append("a query counts once for each candidate tied with its match")
     if name_devices and complete:  # other devices round otherwise, and an id of device "auto" does not tell them apart

@@ -8,6 +8,16 @@ from hbi.config import Config
 from suites.spec import RunSpec
 
 
+class ClusterJob(Config):
+    """The SLURM job that made a record."""
+
+    number: str = Field(description="Of the array, or of the job where there is none.")
+    task: int | None = Field(None, description="Place in the array.")
+    restarts: int = Field(0, description="Times the job had been requeued.")
+    cluster: str | None = None
+    nodes: str | None = Field(None, description="As SLURM lists them: node[1-2].")
+
+
 class Provenance(Config):
     """Where a number comes from."""
 
@@ -21,6 +31,7 @@ class Provenance(Config):
     threads: int
     decoder: str = Field(description="Video reader that decoded the frames, with its version.")
     parameters: int = Field(0, description="Trainable parameters.")
+    job: ClusterJob | None = None
 
 
 class Epoch(Config):
@@ -62,6 +73,10 @@ class Record(Config):
     )
     curve: tuple[Epoch, ...] = ()
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds, by part of the run.")
+    accumulation: int | None = Field(
+        None,
+        description="Parts a step's batch was encoded in, where memory was too short for the specification's number.",
+    )
     peak_memory: int | None = Field(None, description="Bytes: of the process on CPU, of the device on GPU.")
     provenance: Provenance
     started: str = Field(description="UTC, ISO 8601.")

@@ -32,6 +32,11 @@ HEADLINES = {"retrieval": ("t2v/R@1", "t2v/R@10", "v2t/R@1"), "qa": ("accuracy",
 """By task, what is told of a run in a line; the first is what the selection of an epoch maximises."""
 
 
+def headline(metrics: Mapping[str, float]) -> tuple[str, float] | None:
+    """Name and value of what is watched, t2v R@1 or the accuracy; none where neither was measured."""
+    return next(((name, metrics[name]) for name, *_ in HEADLINES.values() if name in metrics), None)
+
+
 def columns_of(tasks: Collection[str]) -> tuple[str, ...]:
     """The columns of a table that asks for none, when its runs are on data of these tasks ("retrieval", "qa")."""
     return (COLUMNS if "retrieval" in tasks else ()) + (QA_COLUMNS if "qa" in tasks else ())
@@ -74,6 +79,8 @@ def plugin_values(similarity: Any, groups: Any) -> dict[str, float]:
     for prefix, metric in plugin_metrics().items():
         try:
             values = {name: float(value) for name, value in metric.function(similarity, groups).items()}
+        except MemoryError:
+            raise
         except Exception as error:
             raise RunFailure("bug", f"plug-in metric {prefix!r}: {type(error).__name__}: {error}") from error
         if values.keys() != metric.higher_is_better.keys():

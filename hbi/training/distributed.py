@@ -3,6 +3,7 @@
 Where there is one process alone, every function here does nothing.
 """
 
+import json
 import os
 import signal
 import sys
@@ -29,9 +30,16 @@ from hbi.models import Encoded, System
 
 T = TypeVar("T")
 
+_meeting: Any = None
+"""Where processes have met that somebody else has started."""
+
 WAIT = timedelta(days=7)
 """Longest wait of a process for the others: the first evaluates alone, and that may take hours. (One that fails, or is
 killed, is noticed at once.)"""
+MEETING = timedelta(minutes=10)
+"""Longest wait of processes that somebody else has started for each other to appear."""
+FAILURE = "failure"
+"""Key under which one that fails says why, in the place where they met."""
 PATIENCE = 5.0
 """Seconds until a process has said why it fails, or has ended when all is done."""
 
@@ -49,11 +57,18 @@ def rank() -> int:
 # ---- what a training needs ------------------------------------------------------------------------------------------
 
 
+def each(pairs: int, processes: int) -> int:
+    """Pairs of a batch for each process. Raises InputError where they do not divide."""
+    if pairs % processes:
+        raise InputError(
+            f"training.batch_size {pairs} is not divisible by runtime.processes {processes}; choose another"
+        )
+    return pairs // processes
+
+
 def share(pairs: int) -> slice:
-    """The part of a batch of ``pairs`` that is this process's to encode. Raises InputError where it does not divide."""
-    if pairs % world():
-        raise InputError(f"training.batch_size {pairs} is not divisible by runtime.processes {world()}; choose another")
-    own = pairs // world()
+    """The part of a batch of ``pairs`` that is this process's to encode."""
+    own = each(pairs, world())
     return slice(rank() * own, (rank() + 1) * own)
 
 
@@ -132,8 +147,11 @@ def initialise(rank: int, world: int, method: str, device: torch.device) -> None
     On GPUs every process of a machine takes one; what is agreed on goes by the CPU, which can wait for long.
     """
     _take_device(rank, device)
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, init_method=method, rank=rank, world_size=world, timeout=WAIT)
+    dist.init_process_group(_backend(device), init_method=method, rank=rank, world_size=world, timeout=WAIT)
+
+
+def _backend(device: torch.device) -> str:
+    return "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
 
 
 def _take_device(rank: int, device: torch.device) -> None:
@@ -146,10 +164,20 @@ def spawn(processes: int, device: torch.device, follow: Callable[..., object], *
     """Inside, this process is the first of ``processes`` on this machine; the others run ``follow(*arguments)``.
 
     Function and arguments are pickled. The others leave signals to this process, and end with it however it ends.
+    Where they are there already (``together``), those do what they were given.
     Raises RunFailure where one of them fails, InputError where there are too few GPUs.
     """
     if processes == 1:
         yield
+        return
+    if _meeting:
+        agreed(True)
+        try:
+            yield
+        except RuntimeError as error:
+            if not isinstance(error, torch.cuda.OutOfMemoryError) and (failure := _said(_meeting)):
+                raise failure from error
+            raise
         return
     if device.type == "cuda" and torch.cuda.device_count() < processes:
         raise InputError(f"runtime.processes is {processes}, but torch sees {torch.cuda.device_count()} GPUs here")
@@ -181,6 +209,51 @@ def spawn(processes: int, device: torch.device, follow: Callable[..., object], *
                 child.process.kill()
                 child.process.join()
                 child.pipe.close()
+
+
+@contextmanager
+def together(rank: int, world: int, host: str, port: int, device: torch.device) -> Iterator[None]:
+    """Inside, this is process ``rank`` of ``world`` that somebody else (srun) has started, on any number of machines.
+
+    ``host``: machine of the first process, where they meet. A process that fails tells the first, for which ``spawn``
+    raises its failure.
+    """
+    global _meeting
+    store = _meeting = dist.TCPStore(  # type: ignore[attr-defined]
+        host, port, world, is_master=rank == 0, timeout=MEETING
+    )
+    _take_device(rank, device)
+    dist.init_process_group(_backend(device), store=store, rank=rank, world_size=world, timeout=WAIT)
+    try:
+        yield
+    except Exception as error:
+        if rank:
+            store.set(FAILURE, json.dumps([_kind(error), f"process {rank}: {_first_line(error)}"]))
+        raise
+    finally:
+        _meeting = None
+        with suppress(RuntimeError):  # after a failure it may be beyond closing
+            dist.destroy_process_group()
+
+
+def attend(follow: Callable[[], object]) -> None:
+    """What the processes after the first do inside ``together``: they follow whenever the first one trains."""
+    while agreed(False):
+        follow()
+
+
+def dismiss() -> None:
+    """Ends ``attend`` in the others."""
+    agreed(False)
+
+
+def _said(store: Any) -> RunFailure | None:
+    """Another process's failure; it may take a moment to say it."""
+    try:
+        store.wait([FAILURE], timedelta(seconds=PATIENCE))
+        return RunFailure(*json.loads(store.get(FAILURE)))
+    except RuntimeError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -227,9 +300,13 @@ def _follower(
         follow(*arguments)
         dist.destroy_process_group()
     except Exception as error:
-        message = f"process {rank}: {(str(error).splitlines() or [type(error).__name__])[0]}"
+        message = f"process {rank}: {_first_line(error)}"
         pipe.send((_kind(error), message, traceback.format_exc()))
         sys.exit(1)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _kind(error: Exception) -> str:

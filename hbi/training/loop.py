@@ -30,7 +30,8 @@ STATE, BEST = "training.pt", "best.pt"
 """Files in the run's folder while it trains: everything needed to go on, and the best weights so far."""
 
 Event = dict[str, Any]
-Request = Literal["save", "stop"]
+Request = Literal["save", "stop", "abandon"]
+"""A checkpoint; a checkpoint and an end; an end at once that writes nothing."""
 
 
 class Stopped(Exception):
@@ -56,7 +57,7 @@ class Task:
     """The metric whose largest value selects the weights."""
     log: Callable[[Event], None]
     requested: Callable[[], Request | None]
-    """What the outside wants, asked after every step."""
+    """What the outside wants, asked after every step and every look at a split."""
 
 
 def train(task: Task) -> Progress:
@@ -80,6 +81,7 @@ def train(task: Task) -> Progress:
         model.train()
         _epoch(task, progress, step, adam, scaler)
         metrics = task.validate() if task.validate else {}
+        _heed(task, progress, adam, scaler)  # what was asked for meanwhile; the state is that before the look
         _close_epoch(task, progress, metrics, adam)
         _save(task, progress, adam, scaler)
     if config.selection != "last" and rank() == 0:
@@ -115,8 +117,11 @@ def _epoch(
     for batch in task.batches(progress.epoch, progress.step):
         done = progress.epoch * task.steps_per_epoch + progress.step
         # here, and not after the last step: a stop that was asked for meanwhile must not wait for the evaluation
-        if task.validate and progress.step and _looks_at(task, done):
-            _keep_best(task, progress, task.validate(), progress.epoch + 1)
+        if progress.step and _looks_at(task, done):
+            metrics = task.validate() if task.validate else {}
+            _heed(task, progress, adam, scaler)
+            if metrics:
+                _keep_best(task, progress, metrics, progress.epoch + 1)
         started = time.perf_counter()
         set_learning_rate(adam, share_of_peak(config, done, steps, task.published_steps))
         model.step = done
@@ -150,12 +155,16 @@ def _epoch(
                 "loss": terms["total"],
             }
         )
-        match agreed(task.requested()):
-            case "save":
-                _save(task, progress, adam, scaler)
-            case "stop":
-                _save(task, progress, adam, scaler)
-                raise Stopped
+        _heed(task, progress, adam, scaler)
+
+
+def _heed(task: Task, progress: Progress, adam: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+    """Does what the outside asks for; raises Stopped where that is an end."""
+    request = agreed(task.requested())
+    if request in ("save", "stop"):
+        _save(task, progress, adam, scaler)
+    if request in ("stop", "abandon"):
+        raise Stopped
 
 
 def _close_epoch(task: Task, progress: Progress, metrics: dict[str, float], adam: torch.optim.Optimizer) -> None:

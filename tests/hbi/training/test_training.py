@@ -55,7 +55,7 @@ def task_of(folder, request=lambda step: None, metrics=None, spoil=None, **train
         validate=(lambda: {"t2v/R@1": next(values)}) if metrics else None,
         watched="t2v/R@1",
         log=log,
-        requested=lambda: request(steps[-1]),
+        requested=lambda: request(steps[-1] if steps else 0),
     )
     return task, steps
 
