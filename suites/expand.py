@@ -1,7 +1,7 @@
 """Suite → runs: every variant at every point of the grid that concerns it, with every seed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from ablations import registry
@@ -12,6 +12,7 @@ from suites.grid import Point, count, excluded, points, short_names, suffix
 from suites.identity import run_id
 from suites.places import Mistake, Path, Place, report
 from suites.resolve import Settings, fixed_settings, reminder, sections_at
+from suites.resources import Resources
 from suites.schema import Suite, VariantEntry
 from suites.spec import RunSpec
 
@@ -27,6 +28,8 @@ class Run:
     spec: RunSpec
     needed: "Run | None" = None
     """The run whose trained model this one starts from."""
+    resources: Resources = field(default_factory=Resources)
+    """What it asks of a cluster."""
 
     @property
     def in_tables(self) -> bool:
@@ -135,7 +138,8 @@ def _run(
         "keep": suite.keep,
     }
     spec = RunSpec.model_validate({**own, **sections})
-    return Run(label, run_id(spec), spec, needed)
+    asked = {**suite.resources.model_dump(exclude_unset=True), **entry.resources.model_dump(exclude_unset=True)}
+    return Run(label, run_id(spec), spec, needed, Resources(**asked))
 
 
 def _with_needed_weights(runs: list[Run]) -> list[Run]:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from hbi.config import Config
 from hbi.files import write_atomically
+from suites.resources import Resources, Retries
 from suites.schema import Suite, VariantEntry
 from suites.sections import SECTIONS, group, members, partial
 
@@ -33,7 +34,7 @@ def reference() -> str:
         "## Keys of a suite\n",
         _table(_rows(Suite)),
         "## Keys of an entry of `variants`\n",
-        f"`checkpoint` and the sections {_listed(SECTIONS, 'and')} as above, for this variant alone, and:\n",
+        f"`checkpoint` and {_listed((*SECTIONS, 'resources'), 'and')} as above, for this variant alone, and:\n",
         _table(row for row in _rows(VariantEntry) if row[0].strip("`") in only_here),
     ]
     for section in SECTIONS:
@@ -42,6 +43,9 @@ def reference() -> str:
             if len(members(section)) > 1:
                 parts.append(f"### `{name}`\n")
             parts += [f"{inspect.getdoc(config)}\n", _table(_rows(partial(config), f"{section}."))]
+    unidentified: list[tuple[str, type[Config]]] = [("resources", Resources), ("retries", Retries)]
+    for name, config in unidentified:
+        parts += [f"## Options of `{name}`\n", f"{inspect.getdoc(config)}\n", _table(_rows(config, f"{name}."))]
     return "\n".join(parts)
 
 
@@ -52,7 +56,7 @@ def _rows(config: type[Config], prefix: str = "") -> Iterator[tuple[str, str, st
         inner = group(config, name) if prefix else None
         default = field.get_default(call_default_factory=True)
         meaning = (field.description or "").replace("|", "\\|")
-        if inner and default is not None:
+        if (inner and default is not None) or isinstance(default, Config):
             shown = "as below"
         elif "default: " in meaning:
             shown = ""

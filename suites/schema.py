@@ -10,6 +10,7 @@ from hbi.config import Config
 from hbi.errors import InputError
 from hbi.metrics.registry import known_metrics
 from suites.places import Document
+from suites.resources import Resources, Retries
 from suites.spec import Kept
 
 Section = dict[str, Any]
@@ -64,6 +65,7 @@ class _Sections(Config):
     checkpoint: str | None = Field(
         None, description="File of weights that are evaluated as they are, without training (safetensors, state dict)."
     )
+    resources: Resources = Field(Resources(), description="What a run asks of a cluster; no part of its id.")
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +103,7 @@ class Suite(_Sections):
         description="Columns of the tables, in order (`run_suite.py list metrics`); default: R@1, R@5, R@10, MdR and "
         "MnR of both directions, or the accuracies where the data are questions.",
     )
+    retries: Retries = Field(Retries(), description="How often runs that end badly on a cluster are tried again.")
     keep: tuple[Kept, ...] = Field(
         ("weights",),
         description="What stays of a complete run beside its record, ranks and log: weights (model.safetensors), "

@@ -1,0 +1,43 @@
+"""A suite's runs at the smallest scale that still shows whether they start: the same models and resources, generated
+data, two steps of training. What a rehearsal finds is a wrong partition, a missing module, too little memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hbi.config import DataConfig, ShapesConfig, ShapesQAConfig
+from suites.expand import Run
+from suites.identity import run_id
+from suites.resources import Resources
+from suites.spec import RunSpec
+
+MINUTES = 15
+"""Time limit of a rehearsed run: most of it is for imports on a cold node."""
+
+
+def rehearsal(runs: Sequence[Run]) -> list[Run]:
+    """One run for each variant and what it asks of the cluster, and those that they need."""
+    chosen: dict[tuple[str, str, Resources], Run] = {}
+    for run in runs:
+        chosen.setdefault((run.spec.variant, run.spec.data.task, run.resources), run)
+    return [_small(run) for run in chosen.values()]
+
+
+def _small(run: Run) -> Run:
+    needed = _small(run.needed) if run.needed else None
+    spec = run.spec.model_copy(
+        update={
+            "after": needed.run_id if needed else None,
+            "data": _generated(run.spec),
+            "files": {option: digest for option, digest in run.spec.files.items() if not option.startswith("data.")},
+            "training": run.spec.training.model_copy(update={"epochs": 1, "selection": "last", "select_every": None}),
+        }
+    )
+    resources = run.resources.model_copy(update={"minutes": MINUTES})
+    return replace(run, run_id=run_id(spec), spec=spec, needed=needed, resources=resources)
+
+
+def _generated(spec: RunSpec) -> DataConfig:
+    """As many words and frames as the suite's, for they decide what memory a step takes."""
+    data, videos = spec.data, 2 * spec.training.batch_size
+    sizes = {"train": videos, "val": 4, "test": 8, "max_words": data.max_words, "max_frames": data.max_frames}
+    return ShapesQAConfig(**sizes) if data.task == "qa" else ShapesConfig(**sizes)
