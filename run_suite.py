@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hbi.config import DataConfig
     from hbi.data.prepare import Examined, Prepared
     from results.record import Record
-    from slurm.display import Display
     from slurm.plan import Step
     from suites.expand import Run
     from suites.schema import Suite
@@ -28,6 +27,29 @@ class Executor(str, Enum):
 
     inline = "inline"
     local = "local"
+    slurm = "slurm"
+
+
+class Failed(str, Enum):
+    """Ways in which a run ends without a result."""
+
+    bug = "bug"
+    nan = "nan"
+    input = "input"
+    need = "need"
+    disk = "disk"
+    killed = "killed"
+    timeout = "timeout"
+    preempted = "preempted"
+    out_of_memory = "out-of-memory"
+    node_failure = "node-failure"
+    cancelled = "cancelled"
+
+    @property
+    def kind(self) -> str:
+        """As records and states have it."""
+        spelled = {"timeout": "timed out", "preempted": "pre-empted"}
+        return spelled.get(self.value, self.value.replace("-", " "))
 
 
 app = typer.Typer(
@@ -48,10 +70,24 @@ SetOption = Annotated[
 OnlyOption = Annotated[
     Optional[str], typer.Option(metavar="PATTERN", help="Only runs whose label matches: --only 'hbi*'.")  # noqa: UP045
 ]
-ExecutorOption = Annotated[Executor, typer.Option(help="inline: here, one by one; local: several processes here.")]
+ExecutorOption = Annotated[
+    Executor, typer.Option(help="inline: here, one by one; local: several processes here; slurm: jobs on a cluster.")
+]
+ClusterOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="FILE", help="Profile of the cluster (slurm), or the name of one in slurm/clusters."),
+]
 JobsOption = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option(min=1, metavar="N", help="Runs at once (local); by default what the cores carry."),
+]
+MaxParallelOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, metavar="N", help="Most jobs that run at one time (slurm)."),
+]
+ClassOption = Annotated[
+    Optional[Failed],  # noqa: UP045
+    typer.Option("--class", help="Only runs that have ended so."),
 ]
 TrackingOption = Annotated[
     Optional[str],  # noqa: UP045
@@ -82,23 +118,34 @@ def plan(
     set_: SetOption = None,
     only: OnlyOption = None,
     runs: RunsOption = Path("runs"),
+    cluster: ClusterOption = None,
+    max_parallel: MaxParallelOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Prints what `run` would do: what it runs, what it reuses and why, and about how long that takes."""
     _, steps = _steps(suite, set_, only, runs)
     todo = [step for step in steps if step.starts(retry=False)]
     seconds = [step.seconds for step in todo if step.seconds]
+    jobs = None
+    if cluster:
+        from slurm.outlook import outlook
+        from slurm.profile import read_profile
+
+        jobs = outlook([step for step in todo if not step.queued], read_profile(cluster), max_parallel)
     if json_:
-        _print_json({"runs": [_plain(step) for step in steps], "to_do": len(todo), "seconds": sum(seconds)})
+        told = {"runs": [_plain(step) for step in steps], "to_do": len(todo), "seconds": sum(seconds)}
+        _print_json(told | ({"jobs": asdict(jobs)} if jobs else {}))
         return
     _print_steps(steps, {step.run.run_id: _doing(step) for step in steps})
     estimate = f", about {timedelta(seconds=round(sum(seconds)))} by earlier records" if seconds else ""
     unknown = f" ({len(todo) - len(seconds)} of them never timed)" if seconds and len(seconds) < len(todo) else ""
     typer.echo(f"{len(todo)} of {len(steps)} runs to do{estimate}{unknown}")
+    for line in jobs.lines() if jobs else ():
+        typer.echo(line)
 
 
 def _launcher(retry: bool) -> Callable[..., None]:
-    """`run` and `retry` take the same options."""
+    """`run` and `retry` take the same options, but that a retry can be of one class alone."""
 
     def launch(
         suite: SuiteArgument,
@@ -107,17 +154,67 @@ def _launcher(retry: bool) -> Callable[..., None]:
         runs: RunsOption = Path("runs"),
         executor: ExecutorOption = Executor.inline,
         jobs: JobsOption = None,
+        cluster: ClusterOption = None,
+        max_parallel: MaxParallelOption = None,
+        detach: Annotated[
+            bool, typer.Option("--detach", help="Return when the jobs are in the queue (slurm).")
+        ] = False,
+        rehearse: Annotated[
+            bool,
+            typer.Option("--rehearse", help="A minute of each variant on generated data, apart, to see what is wrong."),
+        ] = False,
         tracking_uri: TrackingOption = None,
+        class_: ClassOption = None,
     ) -> None:
-        _run(suite, set_, only, runs, executor, jobs, tracking_uri, retry)
+        from hbi.errors import InputError
+        from slurm import dispatch
+        from slurm.profile import read_profile
+
+        if (executor is Executor.slurm) != (cluster is not None):
+            raise InputError("--executor slurm and --cluster FILE belong together")
+        if detach and not cluster:
+            raise InputError("--detach is for --executor slurm; the other executors end with their command")
+        profile = read_profile(cluster) if cluster else None
+        order = dispatch.Order(executor.value, runs, jobs, profile, max_parallel, detach, tracking_uri)
+        warn = partial(typer.echo, err=True)
+        if rehearse:
+            done = dispatch.rehearse(*_expand(suite, set_, only), order, typer.echo, warn)
+        else:
+            loaded, steps = _steps(suite, set_, only, runs)
+            done = dispatch.run(loaded, steps, _picked(retry, class_), order, typer.echo, warn)
+        if not done:
+            raise typer.Exit(1)
 
     return launch
+
+
+def _picked(retry: bool, class_: Failed | None) -> Callable[[Step], bool]:
+    """Whether a step is to be run."""
+    if class_:
+        return lambda step: step.failure == class_.kind
+    return lambda step: step.starts(retry)
 
 
 app.command("run", help="Runs what the suite wants and no record holds yet; again: goes on after any interruption.")(
     _launcher(retry=False)
 )
 app.command("retry", help="As `run`, and does again what failed by a bug or a NaN.")(_launcher(retry=True))
+
+
+@app.command()
+def sync(
+    suite: SuiteArgument,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    runs: RunsOption = Path("runs"),
+    tracking_uri: TrackingOption = None,
+) -> None:
+    """Copies the records that there are into MLflow; `run` does it at its end."""
+    from slurm.dispatch import synchronise
+
+    loaded, steps = _steps(suite, set_, only, runs)
+    if not synchronise(loaded, steps, runs, tracking_uri, partial(typer.echo, err=True)):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -128,7 +225,7 @@ def status(
     runs: RunsOption = Path("runs"),
     json_: JsonOption = False,
 ) -> None:
-    """Prints the state of every run the suite wants, and the size of the folder of runs."""
+    """Prints the state of every run the suite wants, what it asked for and used, and the size of the folder of runs."""
     from results.disk import size, spelled
 
     _, steps = _steps(suite, set_, only, runs)
@@ -136,9 +233,9 @@ def status(
     if json_:
         _print_json({"runs": [_plain(step) for step in steps], "bytes": taken})
     else:
-        _print_steps(steps, {step.run.run_id: step.state for step in steps})
+        _print_steps(steps, {step.run.run_id: step.state for step in steps}, usage=True)
         typer.echo(f"{runs} takes {spelled(taken)}")
-    if any(step.state == "failed" for step in steps):
+    if any(step.failure for step in steps):
         raise typer.Exit(1)
 
 
@@ -148,7 +245,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Prints what a run has logged."""
+    """Prints what a run has logged, or, before it could log anything, what its job on a cluster has printed."""
     from slurm.logs import lines
 
     for line in lines(runs, run_id, follow):
@@ -159,12 +256,15 @@ def logs(
 def cancel(
     suite: SuiteArgument, set_: SetOption = None, only: OnlyOption = None, runs: RunsOption = Path("runs")
 ) -> None:
-    """Stops the suite's runs that are under way on this machine; each saves its state first."""
+    """Stops the suite's runs that are under way here or on a cluster; each saves its state first."""
     from slurm.cancel import cancel as stop
-    from suites.expand import in_order
+    from slurm.cancel import cancel_jobs
 
-    _, wanted = _expand(suite, set_, only)
-    for line in stop(in_order(wanted), runs, launchers=only is None):
+    _, steps = _steps(suite, set_, only, runs)
+    for line in cancel_jobs(steps):
+        typer.echo(line)
+    here = [step.run for step in steps if not step.queued]
+    for line in stop(here, runs, launchers=only is None):
         typer.echo(line)
 
 
@@ -358,78 +458,37 @@ def _records(runs: Path) -> dict[str, Record]:
 
 
 def _steps(suite: str, overrides: list[str] | None, only: str | None, runs: Path) -> tuple[Suite, list[Step]]:
-    """The suite, and what it wants against what there is."""
-    from slurm.plan import plan
+    """The suite, and what it wants against what there is, also on a cluster."""
+    from slurm.queue import Unreachable
+    from slurm.status import look
     from suites.expand import in_order
 
     loaded, wanted = _expand(suite, overrides, only)
-    return loaded, plan(in_order(wanted), _records(runs), runs)
-
-
-def _run(
-    suite: str,
-    overrides: list[str] | None,
-    only: str | None,
-    runs: Path,
-    executor: Executor,
-    jobs: int | None,
-    tracking_uri: str | None,
-    retry: bool,
-) -> None:
-    """Plans, runs, mirrors, and says what is missing."""
-    from rich.console import Console
-
-    from results.mlflow_mirror import MirrorError, mirror
-    from slurm.display import Display
-
-    loaded, steps = _steps(suite, overrides, only, runs)
-    pending = [step.run for step in steps if step.starts(retry)]
-    reused = sum(step.state == "complete" for step in steps)
-    typer.echo(f"suite {loaded.name}: {len(steps)} runs, {len(pending)} to do, {reused} reused from {runs}")
-    for step in steps:
-        if step.state == "failed" and not step.starts(retry):
-            typer.echo(f"skipped, for it would fail again: {step.run.run_id}: {step.why} (`retry` repeats it)")
-    display = Display(Console(), len(pending))
-    stopped = bool(pending) and not _execute(pending, runs, display, executor, jobs)
-
-    records = _records(runs)
-    own = [records[step.run.run_id] for step in steps if step.run.run_id in records]
+    wanted, records = in_order(wanted), _records(runs)
     try:
-        with display.live():
-            display.preparing("loading MLflow")
-            mirror(own, loaded.name, runs, tracking_uri, partial(display.counting, "mirroring record"))
-    except MirrorError as error:
-        typer.echo(f"{error}; the records are safe, the next `run` mirrors them", err=True)
-    missing = len(steps) - sum(record.outcome == "complete" for record in own)
-    if stopped:
-        typer.echo("stopped; the same command goes on from here", err=True)
-    elif missing:
-        typer.echo(f"{missing} of {len(steps)} runs have no result; see: run_suite.py status {suite}", err=True)
-    if missing:
-        raise typer.Exit(1)
+        return loaded, look(wanted, records, runs)
+    except Unreachable as error:
+        typer.echo(f"SLURM cannot be asked, so what is on the cluster is unknown: {error}", err=True)
+        return loaded, look(wanted, records, runs, ask=False)
 
 
-def _execute(pending: list[Run], runs: Path, display: Display, executor: Executor, jobs: int | None) -> bool:
-    """Checks all that the runs need, then runs them; False when a signal ended it before the last."""
-    with display.live():
-        display.preparing("loading torch and open_clip")
-        from ablations.preflight import check
-
-        check([run.spec for run in pending], runs / "data", display.counting)
-        if executor is Executor.local:
-            from slurm.local import default_jobs, run_local
-
-            return run_local(pending, runs, display, jobs or default_jobs(pending))
-        from slurm.inline import run_inline
-
-        return run_inline(pending, runs, display)
-
-
-def _print_steps(steps: list[Step], second: dict[str, str]) -> None:
+def _print_steps(steps: list[Step], second: dict[str, str], usage: bool = False) -> None:
     from tabulate import tabulate
 
-    rows = [(step.run.label, step.run.spec.seed, second[step.run.run_id], step.why, step.run.run_id) for step in steps]
-    typer.echo(tabulate(rows, ["variant", "seed", "", "why", "run"], disable_numparse=True))
+    from slurm.usage import HEADINGS, used
+
+    told = {step.run.run_id: used(step) for step in steps} if usage else {}
+    shown = [n for n in range(len(HEADINGS)) if any(cells[n] for cells in told.values())]
+    rows = [
+        (
+            *(step.run.label, step.run.spec.seed, second[step.run.run_id]),
+            *(told[step.run.run_id][n] for n in shown),
+            *(step.why, step.run.run_id),
+        )
+        for step in steps
+    ]
+    headings = ["variant", "seed", "", *(HEADINGS[n] for n in shown), "why", "run"]
+    typer.echo(tabulate(rows, headings, disable_numparse=True))
 
 
 def _doing(step: Step) -> str:
@@ -448,6 +507,8 @@ def _plain(step: Step) -> dict[str, Any]:
         "why": step.why,
         "starts": step.starts(retry=False),
         "seconds": step.seconds,
+        "failure": step.failure,
+        "job": asdict(step.job) if step.job else None,
     }
 
 

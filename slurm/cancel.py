@@ -1,4 +1,4 @@
-"""Asks the processes that have runs under way to save their state and end."""
+"""Asks the processes and jobs that have runs under way to save their state and end."""
 
 import os
 import signal
@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from results.store import run_folder
+from slurm import queue
+from slurm.plan import Step
 from slurm.under_way import Holder, holder
 from suites.expand import Run
 
@@ -39,6 +41,19 @@ def cancel(wanted: Sequence[Run], runs: Path, launchers: bool) -> Iterator[str]:
             time.sleep(0.1)
         ended = holder(run_folder(runs, run.run_id)) != at
         yield f"{run.run_id}: {'stopped, its state is saved' if ended else f'process {at.pid} still ends its step'}"
+
+
+def cancel_jobs(steps: Sequence[Step]) -> Iterator[str]:
+    """Cancels the jobs of ``steps`` that are on a cluster, and says what came of it."""
+    jobs = [step.job.number for step in steps if step.queued and step.job]
+    if not jobs:
+        return
+    try:
+        queue.cancel(jobs)
+    except queue.Unreachable as error:
+        yield f"not cancelled: {error}"
+        return
+    yield f"{len(jobs)} jobs cancelled; those that ran save their state"
 
 
 def _ancestors(pid: int) -> set[int]:

@@ -1,18 +1,25 @@
 """Removes what no record needs. Never a record, never what a run under way may need."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from hbi.files import WRITING
 from results.disk import size
 from results.store import STORE, WEIGHTS, whole_record
+from slurm.launches import JOBS, folders_in_use
+from slurm.snapshot import CODE
 from slurm.under_way import PROGRESS, GivenUp, held, holder
+
+DAY = 86400.0
+"""Seconds. Sources that were taken so lately may be those of a launcher that has not submitted its jobs yet."""
 
 
 def clean(runs: Path, weights: bool) -> tuple[int, int]:
-    """Removes leftovers of killed writes, set-aside damaged checkpoints, checkpoints of complete runs, folders of local
-    jobs, and, if asked, the weights of complete runs. Returns how many files or folders, and their bytes."""
+    """Removes leftovers of killed writes, set-aside damaged checkpoints, checkpoints of complete runs, folders of ended
+    jobs with the sources they ran, and, if asked, the weights of complete runs. Returns how many files or folders, and
+    their bytes."""
     removed = freed = 0
     for folder in sorted((runs / STORE).glob("*/")):
         try:
@@ -22,10 +29,14 @@ def clean(runs: Path, weights: bool) -> tuple[int, int]:
                     path.unlink()
         except GivenUp:  # under way
             continue
-    for folder in sorted((runs / "jobs").glob("*/")):
-        if not any(holder(runs / STORE / job.stem) for job in folder.glob("*.json")):
-            removed, freed = removed + 1, freed + size(folder)
-            shutil.rmtree(folder)
+    in_use = folders_in_use(runs)
+    ended = [folder for folder in (runs / JOBS).glob("*/") if folder.absolute() not in in_use]
+    needless = [folder for folder in ended if not any(holder(runs / STORE / job.stem) for job in folder.glob("*.json"))]
+    if not in_use:
+        needless += [folder for folder in (runs / CODE).glob("*/") if time.time() - folder.stat().st_mtime > DAY]
+    for folder in needless:
+        removed, freed = removed + 1, freed + size(folder)
+        shutil.rmtree(folder)
     return removed, freed
 
 

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def default_jobs(pending: Sequence[Run]) -> int:
     return max(1, (os.cpu_count() or 1) // threads)
 
 
-def run_local(pending: Sequence[Run], runs: Path, display: Display, jobs: int) -> bool:
+def run_local(
+    pending: Sequence[Run], runs: Path, display: Display, jobs: int, suite: str, tracking_uri: str | None = None
+) -> bool:
     """Runs ``pending``, ``jobs`` at a time, each in a process of its own; False when a signal asked to stop.
 
     To stop is to ask every process to save its state and end. A launcher that is killed leaves its processes running:
@@ -39,6 +42,7 @@ def run_local(pending: Sequence[Run], runs: Path, display: Display, jobs: int) -
     """
     folder = (runs / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}").absolute()
     waiting = list(pending)
+    file = partial(JobFile, suite=suite, tracking_uri=tracking_uri, launcher=os.getpid())
     working: dict[str, tuple[Run, Any, Callable[[], None]]] = {}
     signals = Signals()
     with signals.heard(), _sources_on_path():
@@ -46,7 +50,7 @@ def run_local(pending: Sequence[Run], runs: Path, display: Display, jobs: int) -
             while len(working) < jobs and (run := _next(waiting, working)):
                 waiting.remove(run)
                 display.start(run)
-                job = _submit(run, runs, folder, gpu=len(display.shares) - 1)
+                job = _submit(run, runs, folder, file, gpu=len(display.shares) - 1)
                 working[run.run_id] = run, job, _news(run, runs, display)
             match signals.take():
                 case "stop":  # said again each time, for a process that still starts does not hear it
@@ -82,19 +86,14 @@ def _next(waiting: Sequence[Run], working: Container[str]) -> Run | None:
     return None
 
 
-def _submit(run: Run, runs: Path, folder: Path, gpu: int) -> Any:
+def _submit(run: Run, runs: Path, folder: Path, job_file: Callable[..., JobFile], gpu: int) -> Any:
     """Starts the process of ``run``, on the GPU whose turn it is where there are some."""
     import torch
     from submitit import LocalExecutor
 
     file = folder / f"{run.run_id}.json"
-    job = JobFile(
-        label=run.label,
-        run_id=run.run_id,
-        spec=run.spec,
-        runs=str(runs.absolute()),
-        launcher=os.getpid(),
-    )
+    asked = {"label": run.label, "run_id": run.run_id, "spec": run.spec}
+    job = job_file(**asked, runs=str(runs.absolute()), folder=str(Path.cwd()))
     write_atomically(file, job.model_dump_json())
     executor = LocalExecutor(folder)
     executor.update_parameters(timeout_min=NO_LIMIT)

@@ -1,12 +1,12 @@
 """One run in this process, under its lock: what every executor comes down to."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from hbi.metrics.registry import HEADLINES
+from hbi.metrics.registry import HEADLINES, headline
 from results.record import Record
 from results.store import LOG, run_folder, whole_record
 from slurm.signals import Request
@@ -26,50 +26,59 @@ def run_here(
     show: Callable[[Event], None],
     requested: Callable[[], Request | None],
     launcher: int | None = None,
+    accumulation: int | None = None,
+    live: Callable[[], AbstractContextManager[Callable[[Event], None]]] = lambda: nullcontext(lambda event: None),
 ) -> Record | None:
     """Executes ``run`` and returns its record; none where not even that could be written (a full disk).
 
     A run that another process has under way is waited for, and its record returned. A complete record stays; a failed
-    one is replaced. ``launcher``: the process that answers for the whole suite, if not this one. Raises Stopped.
+    one is replaced. ``launcher``: the process that answers for the whole suite, if not this one. ``accumulation``:
+    parts a batch is encoded in, for want of memory. ``live``: inside it, its events go elsewhere too. Raises Stopped.
     """
     from ablations.run import execute
     from hbi.training import loop
 
     folder = run_folder(runs, run.run_id)
     seen = _outcome(folder)
-    with _held(folder, requested, launcher):
+    with _held(folder, requested, launcher) as lost, ExitStack() as stack:
         existing = whole_record(folder)
         if existing and (existing.outcome == "complete" or _outcome(folder) != seen):  # ended while this one waited
             return existing
         progress = ProgressFile(folder, run.spec.training.epochs)
+        shown_elsewhere = stack.enter_context(live())
 
         def log(event: Event) -> None:
             show(event)
+            shown_elsewhere(event)
             with suppress(OSError):  # a full disk: the display has said it, and the log is no result
                 write_log(folder, event)
                 progress.event(event)
 
+        def asked() -> Request | None:
+            return "abandon" if lost() else requested()
+
         try:
-            record = execute(run.run_id, run.spec, folder, runs / "data", log, requested)
+            record = execute(run.run_id, run.spec, folder, runs / "data", log, asked, accumulation)
         except loop.Stopped:
-            log({"event": "stopped"})
+            if not lost():
+                log({"event": "stopped"})
             raise Stopped from None
         except OSError as error:
             log({"event": "failed", "kind": "disk", "message": f"the record cannot be written: {error}"})
             return None
         if record.outcome == "complete":
-            headline = HEADLINES[run.spec.data.task] if run.in_tables else tuple(record.metrics)
-            shown = {name: record.metrics[name] for name in headline if name in record.metrics}
+            told = HEADLINES[run.spec.data.task] if run.in_tables else tuple(record.metrics)
+            shown = {name: record.metrics[name] for name in told if name in record.metrics}
             log({"event": "complete", "metrics": shown})
         (folder / PROGRESS).unlink(missing_ok=True)
         return record
 
 
 @contextmanager
-def _held(folder: Path, requested: Callable[[], Request | None], launcher: int | None) -> Iterator[None]:
+def _held(folder: Path, requested: Callable[[], Request | None], launcher: int | None) -> Iterator[Callable[[], bool]]:
     try:
-        with held(folder, lambda: requested() == "stop", launcher):
-            yield
+        with held(folder, lambda: requested() == "stop", launcher) as lost:
+            yield lost
     except GivenUp:
         raise Stopped from None
 
@@ -100,8 +109,8 @@ def line_of(event: Event) -> str | None:
 
 def reached(metrics: Mapping[str, float], width: str) -> str:
     """What is told of an epoch: "  R@1 41.5" or "  accuracy 41.5"; nothing where it was not validated."""
-    names = (watched for watched, *_ in HEADLINES.values() if watched in metrics)
-    return "".join(f"  {name.removeprefix('t2v/')} {metrics[name]:{width}}" for name in names)
+    found = headline(metrics)
+    return f"  {found[0].removeprefix('t2v/')} {found[1]:{width}}" if found else ""
 
 
 def write_log(folder: Path, event: Event) -> None:

@@ -4,16 +4,18 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from results.record import Record
 from results.store import run_folder
-from slurm.under_way import holder, progress
+from slurm.launches import Submission
+from slurm.queue import Job
+from slurm.states import State, live, state_of, stuck, told_failure, why
+from slurm.under_way import Progress, holder, progress
 from suites.expand import Run
 from suites.identity import resolved
 from suites.spec import RunSpec
 
-State = Literal["complete", "failed", "running", "waiting"]
 NOT_REPEATED = ("nan", "bug")
 """Kinds of failure that the same code would only repeat: `run` leaves them, `retry` does them again."""
 ANY = "*"
@@ -32,19 +34,43 @@ class Step:
     why: str
     """For a person, in a line."""
     failure: str | None = None
-    """Kind of the failure, for a failed run."""
+    """Kind of the failure, for a run that has ended without a result."""
     seconds: float | None = None
     """How long it took, or will take by the records of its like; none where there are none."""
+    record: Record | None = None
+    job: Job | None = None
+    """The run's last one, as far as SLURM remembers it."""
+    submission: Submission | None = None
+    now: Progress | None = None
+
+    @property
+    def queued(self) -> bool:
+        """Whether SLURM runs it, or will."""
+        return self.state != "complete" and live(self.job) and not self.failure
+
+    @property
+    def failed_there(self) -> bool:
+        """Whether it has ended on a cluster without a result."""
+        return self.failure is not None and self.submission is not None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether its job waits for something that only a person can change."""
+        return self.job is not None and self.queued and stuck(self.job)
 
     def starts(self, retry: bool) -> bool:
         """Whether `run`, or `retry`, starts it; one under way elsewhere is waited for."""
-        if self.state == "failed":
-            return retry or self.failure not in NOT_REPEATED
-        return self.state != "complete"
+        return self.state != "complete" and (retry or self.failure not in NOT_REPEATED)
 
 
-def plan(wanted: Sequence[Run], records: Mapping[str, Record], runs: Path) -> list[Step]:
-    """One step for each wanted run, in order."""
+def plan(
+    wanted: Sequence[Run],
+    records: Mapping[str, Record],
+    runs: Path,
+    submitted: Mapping[str, Submission] | None = None,
+    jobs: Mapping[str, Job] | None = None,
+) -> list[Step]:
+    """One step for each wanted run, in order; ``submitted`` and ``jobs`` by run id, where a cluster is at work."""
     per_epoch: dict[Kind, list[float]] = {}
     siblings: dict[tuple[Kind, int], Record] = {}
     for record in records.values():
@@ -54,7 +80,11 @@ def plan(wanted: Sequence[Run], records: Mapping[str, Record], runs: Path) -> li
                 seconds = record.timings.get("total", 0.0)
                 per_epoch.setdefault(kind, []).append(seconds / _epochs(record.spec))
     pace = {like: statistics.median(durations) for like, durations in per_epoch.items()}
-    steps = [_step(run, records.get(run.run_id), siblings, pace, runs) for run in wanted]
+    submitted, jobs = submitted or {}, jobs or {}
+    steps = [
+        _step(run, records.get(run.run_id), submitted.get(run.run_id), jobs.get(run.run_id), siblings, pace, runs)
+        for run in wanted
+    ]
     complete = {step.run.run_id for step in steps if step.state == "complete"}
     return [_behind(step, complete) for step in steps]
 
@@ -62,7 +92,7 @@ def plan(wanted: Sequence[Run], records: Mapping[str, Record], runs: Path) -> li
 def _behind(step: Step, complete: set[str]) -> Step:
     """``step``, or, where the run it needs has no result yet, one that says so."""
     needed = step.run.needed
-    if step.state != "waiting" or needed is None or needed.run_id in complete:
+    if step.state != "waiting" or step.job or needed is None or needed.run_id in complete:
         return step
     return replace(step, why=f"waits for {needed.run_id}")
 
@@ -70,27 +100,39 @@ def _behind(step: Step, complete: set[str]) -> Step:
 def _step(
     run: Run,
     record: Record | None,
+    submission: Submission | None,
+    job: Job | None,
     siblings: Mapping[tuple[Kind, int], Record],
     pace: Mapping[Kind, float],
     runs: Path,
 ) -> Step:
     if record and record.outcome == "complete":
-        why = f"recorded {record.finished} on {record.provenance.gpu or 'CPU'}"
-        return Step(run, "complete", why, seconds=record.timings.get("total"))
+        told = f"recorded {record.finished} on {record.provenance.gpu or 'CPU'}"
+        seconds = record.timings.get("total")
+        return Step(run, "complete", told, seconds=seconds, record=record, submission=submission)
+    folder = run_folder(runs, run.run_id)
+    at, now = holder(folder), progress(folder)
     epoch = pace.get(_kind(run.spec)) or pace.get(_kind(run.spec, ANY))
     seconds = epoch * _epochs(run.spec) if epoch else None
-    folder = run_folder(runs, run.run_id)
-    if at := holder(folder):
-        now = progress(folder)
-        how_far = f"epoch {now.epoch} of {now.epochs}, " if now else ""
-        return Step(run, "running", f"{how_far}process {at.pid} on {at.host}", seconds=seconds)
-    if record and record.failure:
-        why = f"{record.failure.kind}: {record.failure.message}"
-        return Step(run, "failed", why, record.failure.kind, seconds)
-    if now := progress(folder):
-        return Step(run, "waiting", f"interrupted in epoch {now.epoch} of {now.epochs}", seconds=seconds)
-    sibling = siblings.get((_kind(run.spec), run.spec.seed))
-    return Step(run, "waiting", _difference(run, sibling) if sibling else "no record yet", seconds=seconds)
+    since = submission.array.submitted if submission else ""
+    state = state_of(record, job, at is not None, since)
+    how_far = f"epoch {now.epoch} of {now.epochs}" if now else ""
+    failure = None
+    if failed := told_failure(record, job, since):
+        told, failure = f"{failed.kind}: {failed.message}", failed.kind
+    elif job and (live(job) or at is None):
+        told = ", ".join(filter(None, [how_far if state == "running" else "", why(job)]))
+        failure = None if live(job) else "killed" if state in ("failed", "unknown") else state
+    elif at:
+        told = ", ".join(filter(None, [how_far, f"process {at.pid} on {at.host}"]))
+    elif submission:
+        state, failure, told = "unknown", "killed", "SLURM knows nothing of its job any more"
+    elif now:
+        told = f"interrupted in {how_far}"
+    else:
+        sibling = siblings.get((_kind(run.spec), run.spec.seed))
+        told = _difference(run, sibling) if sibling else "no record yet"
+    return Step(run, state, told, failure, seconds, record, job, submission, now)
 
 
 def _kind(spec: RunSpec, variant: str | None = None) -> Kind:

@@ -1,20 +1,27 @@
-"""Who has a run under way: a lock in its folder that dies with its holder, and how far the run is."""
+"""Who has a run under way: a lock in its folder that dies with its holder, and how far the run is.
+
+The lock keeps two processes apart. Where a job is requeued, a ghost of it may live on at a node that SLURM has given
+up; so the holder also signs a file. The requeued job signs it over the ghost's name, and who no longer finds its own
+name there writes nothing more.
+"""
 
 import fcntl
 import json
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from pydantic import BaseModel, ValidationError
 
 from hbi.files import write_atomically
+from hbi.metrics.registry import headline
 
-LOCK, PROGRESS = "lock", "progress.json"
+LOCK, OWNER, PROGRESS = "lock", "owner.json", "progress.json"
 
 
 class Holder(BaseModel):
@@ -24,10 +31,20 @@ class Holder(BaseModel):
     pid: int
     launcher: int
     """The process that answers for the whole suite: an ancestor of ``pid``, or ``pid`` itself."""
+    token: str
+    """Of this process and this run alone."""
+    job: str | None = None
+    """Name and place of the SLURM job that it is; a number could be another's after a failure of the controller."""
+    restarts: int = 0
+    """Times that job has been requeued."""
 
     @property
     def is_here(self) -> bool:
         return self.host == socket.gethostname()
+
+    def follows(self, other: "Holder | None") -> bool:
+        """Whether ``other`` is an earlier start of the same job, a ghost."""
+        return other is not None and self.job is not None and self.job == other.job and self.restarts > other.restarts
 
 
 class Progress(BaseModel):
@@ -38,8 +55,10 @@ class Progress(BaseModel):
     step: int
     steps: int
     loss: float
-    recall: float | None = None
-    """t2v R@1 of the last epoch on the split that is watched, percent."""
+    watched: float | None = None
+    """t2v R@1, or accuracy, of the last epoch on the split that is watched, percent."""
+    left: float | None = None
+    """Seconds until the last step, at the pace since the process began; none after its first step."""
 
     @property
     def share(self) -> float:
@@ -51,33 +70,62 @@ class GivenUp(Exception):
 
 
 @contextmanager
-def held(folder: Path, give_up: Callable[[], bool], launcher: int | None = None) -> Iterator[None]:
-    """Waits for the run's folder and holds it; however the holder dies, the lock dies with it. Raises GivenUp."""
+def held(folder: Path, give_up: Callable[[], bool], launcher: int | None = None) -> Iterator[Callable[[], bool]]:
+    """Waits for the run's folder and holds it; however the holder dies, the lock dies with it. Raises GivenUp.
+
+    Yields a function that tells whether the place has been lost to a later start of the same job.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as lock:
+    me = _this_process(launcher)
+    with (folder / LOCK).open("a") as lock:
         while not _taken(lock, fcntl.LOCK_EX):
+            if me.follows(_owner(folder)):
+                _sign(folder, me)
             if give_up():
                 raise GivenUp
             time.sleep(0.1)
-        lock.truncate(0)
-        signed = Holder(host=socket.gethostname(), pid=os.getpid(), launcher=launcher or os.getpid())
-        lock.write(signed.model_dump_json())
-        lock.flush()
+        _sign(folder, me)
+
+        def lost() -> bool:
+            owner = _owner(folder)
+            return owner is None or owner.token != me.token
+
         try:
-            yield
+            yield lost
         finally:
-            lock.truncate(0)
+            if not lost():
+                (folder / OWNER).unlink(missing_ok=True)
 
 
 def holder(folder: Path) -> Holder | None:
     """Who has the run under way; none where nobody has."""
-    try:
-        with (folder / LOCK).open("r+") as lock:
-            if not _taken(lock, fcntl.LOCK_SH):
-                return Holder.model_validate_json(lock.read())
-    except (OSError, ValidationError):
-        pass  # never begun, or between taking the lock and signing it
+    with suppress(OSError), (folder / LOCK).open("r+") as lock:  # not there: never begun
+        if not _taken(lock, fcntl.LOCK_SH):
+            return _owner(folder)  # none between taking the lock and signing
     return None
+
+
+def _this_process(launcher: int | None) -> Holder:
+    name, place = os.environ.get("SLURM_JOB_NAME"), os.environ.get("SLURM_ARRAY_TASK_ID", "")
+    return Holder(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        launcher=launcher or os.getpid(),
+        token=secrets.token_hex(8),
+        job=f"{name}/{place}" if name else None,
+        restarts=int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+    )
+
+
+def _owner(folder: Path) -> Holder | None:
+    try:
+        return Holder.model_validate_json((folder / OWNER).read_text())
+    except (OSError, ValidationError):
+        return None
+
+
+def _sign(folder: Path, me: Holder) -> None:
+    write_atomically(folder / OWNER, me.model_dump_json())
 
 
 def _taken(lock: IO[str], kind: int) -> bool:
@@ -93,16 +141,28 @@ class ProgressFile:
 
     def __init__(self, folder: Path, epochs: int) -> None:
         self.path, self.epochs = folder / PROGRESS, epochs
-        self.recall: float | None = None
+        self.watched: float | None = None
         self.written = 0.0
+        self.first: tuple[int, float] | None = None
+        """The first step of this process, and when it was done."""
 
     def event(self, event: dict[str, Any]) -> None:
         if event["event"] == "epoch":
-            self.recall = event["metrics"].get("t2v/R@1")
-        if event["event"] == "step" and time.monotonic() - self.written > 1.0:
-            self.written = time.monotonic()
-            known = {key: event[key] for key in ("epoch", "step", "steps", "loss")}
-            write_atomically(self.path, json.dumps({**known, "epochs": self.epochs, "recall": self.recall}))
+            found = headline(event["metrics"])
+            self.watched = found[1] if found else None
+        if event["event"] == "step":
+            now = time.monotonic()
+            self.first = self.first or (event["step"], now)
+            if now - self.written > 1.0:
+                self.written = now
+                self._write(event, now, *self.first)
+
+    def _write(self, event: dict[str, Any], now: float, first: int, began: float) -> None:
+        done = event["step"] - first
+        left = (event["steps"] - event["step"]) * (now - began) / done if done else None
+        known = {key: event[key] for key in ("epoch", "step", "steps", "loss")}
+        known |= {"epochs": self.epochs, "watched": self.watched, "left": left}
+        write_atomically(self.path, json.dumps(known))
 
 
 def progress(folder: Path) -> Progress | None:

@@ -9,64 +9,12 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parent.parent
-SUITE = """
-summary: A road of a minute.
-data: {name: shapes, train: 24, val: 6, test: 12, size: 32, max_words: 16, max_frames: 4}
-model: {encoder: tiny, temporal_layers: 1}
-training: {epochs: 3, batch_size: 8, lr: 1e-3, coef_lr: 1}
-runtime: {threads: 1, device: cpu}
-variants:
-  - no-hbi: {seeds: [0, 1]}
-  - hbi
-"""
-
-
-def start(*arguments: str | Path, cwd: Path, **options) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, str(ROOT / "run_suite.py"), *map(str, arguments)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True, **options)
-
-
-def call(*arguments: str | Path, cwd: Path, **options) -> subprocess.CompletedProcess[str]:
-    process = start(*arguments, cwd=cwd, **options)
-    out, err = process.communicate(timeout=300)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def records(folder: Path) -> dict[str, dict]:
-    found = [json.loads(path.read_text()) for path in (folder / "runs" / "store").glob("*/record.json")]
-    return {record["run_id"]: record for record in found}
-
-
-def results_of(folder: Path) -> dict:
-    """All that a run must reproduce: metrics, the curve's losses, ranks; not times and hosts."""
-    return {
-        run_id: (
-            record["metrics"],
-            [(point["losses"], point["metrics"]) for point in record["curve"]],
-            {k: v.tolist() for k, v in np.load(folder / "runs" / "store" / run_id / "ranks.npz").items()},
-        )
-        for run_id, record in records(folder).items()
-    }
-
-
-def place(folder: Path, suite: str = SUITE, data: Path | None = None) -> Path:
-    """A folder with the suite, and the data of an earlier run if given."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "small.yaml").write_text(suite)
-    if data:
-        shutil.copytree(data / "runs" / "data", folder / "runs" / "data")
-    return folder
+from tests.command_line import SUITE, call, place, records, results_of, start, table, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +25,6 @@ def undisturbed(tmp_path_factory):
     tables = call("tables", "small.yaml", cwd=folder)
     assert tables.returncode == 0, tables.stderr
     return folder, done.stdout, tables.stdout
-
-
-def table(folder: Path) -> str:
-    assert call("tables", "small.yaml", cwd=folder).returncode == 0
-    return (folder / "runs" / "tables" / "small.csv").read_text()
 
 
 # ---- undisturbed
@@ -194,13 +137,6 @@ def test_asked_to_stop_it_saves_and_goes_on_bit_equal(undisturbed, tmp_path, num
     assert results_of(folder) == results_of(undisturbed[0])
 
 
-def wait_for(condition, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
 def test_two_launchers_at_once_run_nothing_twice(undisturbed, tmp_path):
     folder = place(tmp_path / "two", data=undisturbed[0])
     both = [start("run", "small.yaml", cwd=folder) for _ in range(2)]
@@ -277,8 +213,8 @@ def test_a_killed_worker_is_named_and_the_same_command_finishes_its_run(undistur
     folder = place(tmp_path / "worker", data=undisturbed[0])
     process = start("run", "small.yaml", "--executor", "local", cwd=folder)
     wait_for(lambda: any((folder / "runs" / "store").glob("*/training.pt")))
-    lock = next((folder / "runs" / "store").glob("*/training.pt")).with_name("lock")
-    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    owner = next((folder / "runs" / "store").glob("*/training.pt")).with_name("owner.json")
+    os.kill(json.loads(owner.read_text())["pid"], signal.SIGKILL)
     out, _ = process.communicate(timeout=200)
     assert process.returncode == 1
     assert "ended without a record" in out
