@@ -3,8 +3,6 @@
 import subprocess
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from hbi.config import Config
 
 SOURCES = Path(__file__).resolve().parent.parent
@@ -25,7 +23,7 @@ def origin() -> Origin:
     """Of the code of this process."""
     try:
         return Origin.model_validate_json((SOURCES / ORIGIN).read_text())
-    except (OSError, ValidationError):  # no snapshot
+    except (OSError, ValueError):  # no snapshot
         return Origin(commit=_git("rev-parse", "HEAD"), dirty_diff=_shortened(_git("diff", "HEAD")))
 
 

@@ -29,6 +29,7 @@ def groups(
     With ``max_parallel``, at no time do more jobs of the plan run than that: levels follow each other, and the arrays
     of a level share the number; where there are more arrays than that, one waits for another.
     """
+    runs = list({run.run_id: run for run in reversed(runs)}.values())[::-1]  # under two labels it is one job
     levels = _levels(runs)
     alike: dict[tuple[int, Asked], list[Run]] = {}
     for run in runs:

@@ -87,13 +87,16 @@ def _run(job: JobFile) -> bool:
 def _again(job: JobFile, cluster: OnCluster, seconds: float, steps: int) -> None:
     """Puts the job back into the queue; a failed record where that would go on for ever."""
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", 0))
-    out_of_time = seconds > 60 * cluster.minutes - cluster.warning_seconds - 120  # SLURM looks every 30 s
+    # SLURM looks every 30 s; and a warning in the first half of a turn is no word about time
+    out_of_time = seconds > max(60 * cluster.minutes - cluster.warning_seconds - 60, 30 * cluster.minutes)
     if restarts >= cluster.requeues:
         _give_up(job, f"requeued {restarts} times, which is all that retries.requeues allows")
     elif out_of_time and not steps:
         _give_up(job, f"no step in {cluster.minutes} minutes; ask for more with resources.minutes")
     else:
         number = os.environ["SLURM_JOB_ID"]
+        if array := os.environ.get("SLURM_ARRAY_JOB_ID"):  # the last job of an array has the number of the array
+            number = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
         deadline = time.monotonic() + cluster.warning_seconds / 2
         while True:
             try:

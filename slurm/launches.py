@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from hbi.config import Config
 from hbi.files import write_atomically
 from slurm import queue
@@ -65,6 +63,11 @@ class Submission:
         return self.folder / f"{number}_0_log.err"
 
 
+def begun(submission: Submission) -> bool:
+    """Whether the job has come as far as to open the file for what it prints."""
+    return submission.output is not None and submission.output.exists()
+
+
 def new_folder(runs: Path) -> Path:
     """Of a launch; its name is that of no other."""
     return (runs / JOBS / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}").absolute()
@@ -103,14 +106,17 @@ def jobs_of(submitted: Mapping[str, Submission]) -> dict[str, Job]:
     """What SLURM says of them, by run id; nothing of those it has forgotten. Raises queue.Unreachable."""
     found = _jobs(submitted.values())
     arrays = {name for name, _ in found}
-    # SLURM forgets those that were cancelled before they started, one by one, but not the others of their array
-    gone = {one.key: Job(f"{one.array.number}_{one.place}", "CANCELLED") for one in submitted.values()}
-    return {run_id: found.get(one.key, gone[one.key]) for run_id, one in submitted.items() if one.array.name in arrays}
+    jobs = {run_id: found[one.key] for run_id, one in submitted.items() if one.key in found}
+    for run_id, one in submitted.items():
+        # SLURM forgets those that were cancelled before they started, one by one, but not the others of their array
+        if run_id not in jobs and one.array.name in arrays and not begun(one):
+            jobs[run_id] = Job(f"{one.array.number}_{one.place}", "CANCELLED")
+    return jobs
 
 
 def _all(runs: Path) -> Iterator[Submission]:
     for file in sorted((runs / JOBS).glob(f"*/{LAUNCH}")):
-        with suppress(OSError, ValidationError):  # being removed; or of another version
+        with suppress(OSError, ValueError):  # being removed; or none of ours
             for array in Launch.model_validate_json(file.read_text()).arrays:
                 for place in range(len(array.runs)):
                     yield Submission(file.parent.absolute(), array, place if len(array.runs) > 1 else None)

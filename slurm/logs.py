@@ -29,13 +29,14 @@ def lines(runs: Path, run_id: str, follow: bool) -> Iterator[str]:
     queued = _asked_now_and_then(submission)
     log, position = folder / LOG, 0
     while True:
-        under_way = holder(folder) is not None or queued()  # asked first, so that what it writes last is still read
+        # asked first, so that what it writes last is still read
+        under_way = follow and (holder(folder) is not None or queued())
         if log.exists():
             with log.open() as file:
                 file.seek(position)
                 yield from file
                 position = file.tell()
-        if not (follow and under_way):
+        if not under_way:
             break
         time.sleep(0.5)
     printed = submission.output if submission and whole_record(folder) is None else None

@@ -4,7 +4,6 @@ The jobs save and requeue themselves (slurm/job.py). What only an onlooker can d
 killed, and to submit the rest where the cluster takes only so many jobs at a time.
 """
 
-import fcntl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +18,14 @@ from results.store import run_folder, whole_record
 from slurm import queue
 from slurm.arrays import groups
 from slurm.launches import Launch, new_folder
+from slurm.outlook import largest_array
 from slurm.plan import Step
 from slurm.profile import Asked, Cluster, asked
 from slurm.signals import Signals
 from slurm.snapshot import snapshot
 from slurm.status import is_complete, look
 from slurm.submit import Launcher, Refused, submit
+from slurm.under_way import taken
 from suites.expand import Run
 from suites.resources import Retries
 from suites.schema import Suite
@@ -107,7 +108,8 @@ def run_on_cluster(
     watch = Watch(launcher.retries)
     records: dict[str, Record] = {}
     waiting: list[Run] = []
-    first, heard = True, time.monotonic()
+    followed: set[str] | None = None
+    heard = time.monotonic()
     steps: list[Step] = []
     ended: list[Step] = []
     signals = Signals()
@@ -117,34 +119,40 @@ def run_on_cluster(
             try:
                 with _alone(launcher.runs):
                     steps = look(wanted, records, launcher.runs)
-                    ended = [step for step in steps if watch.settled(step)]
-                    if first:
-                        waiting = [step.run for step in steps if starts(step) and not _under_way(step)]
-                    else:
-                        waiting += _retried(ended, steps, launcher, watch, say)
+                    if followed is None:
+                        followed = {step.run.run_id for step in steps if starts(step) or _under_way(step)}
+                        waiting = [step.run for step in steps if starts(step)]
+                    ended = [step for step in steps if step.run.run_id in followed and watch.settled(step)]
+                    held = {run.run_id for run in waiting}
+                    again = [step for step in ended if step.run.run_id not in held]
+                    waiting += _retried(again, steps, launcher, watch, say)
+                    others = {step.run.run_id for step in steps if step.state == "complete" or _under_way(step)}
+                    waiting = [run for run in waiting if run.run_id not in others]  # meanwhile, by another launcher
                     if waiting:
                         waiting = _submitted(waiting, steps, launcher, watch, max_parallel, say)
                         steps = look(wanted, records, launcher.runs)
-                heard, first = time.monotonic(), False
+                heard = time.monotonic()
             except queue.Unreachable as error:
-                if first:
+                if followed is None:
                     raise InputError(f"SLURM cannot be asked: {error}") from None
                 if time.monotonic() - heard > AWAY:
                     say(f"SLURM has not answered for {AWAY / 60:.0f} minutes: {error}")
                     return "away"
             except Refused as error:
-                raise InputError(f"SLURM refuses the jobs: {error}") from None
+                done = sum(len(array.runs) for array in launcher.launch.arrays)
+                rest = f"; {done} others are in the queue" if done else ""
+                raise InputError(f"SLURM refuses the jobs: {error}{rest}") from None
             show(steps)
             if detach:
                 if waiting:
                     say(f"{len(waiting)} runs do not fit into the queue yet; the same command submits them later")
                 return "detached"
             over = {step.run.run_id for step in ended}
-            open_ = [step for step in steps if _under_way(step) or (step.failed_there and step.run.run_id not in over)]
-            if not waiting and not open_:
+            going = [step for step in steps if step.run.run_id in followed and _goes_on(step, over)]
+            if not waiting and not going:
                 return "done"
-            if open_ and all(step.stuck for step in open_):
-                for step in open_:
+            if going and all(step.stuck for step in going):
+                for step in going:
                     say(f"{step.run.run_id} waits for something that does not come by itself: {step.why}")
                 return "stuck"
             if _pause(launcher.cluster.poll_seconds, signals):
@@ -153,6 +161,11 @@ def run_on_cluster(
 
 def _under_way(step: Step) -> bool:
     return step.queued or step.state == "running"
+
+
+def _goes_on(step: Step, over: set[str]) -> bool:
+    """Whether it is under way, or has ended so lately that its record may yet appear."""
+    return _under_way(step) or (step.failed_there and step.run.run_id not in over)
 
 
 def _refresh(records: dict[str, Record], wanted: Sequence[Run], runs: Path) -> None:
@@ -190,7 +203,7 @@ def _submitted(
     known = queue.limits()
     most = cluster.max_submit or known.get("MaxSubmit")
     room = len(waiting) if most is None else max(0, most - queue.waiting())
-    largest = cluster.max_array_size or known.get("MaxArraySize", 1001) - 1
+    largest = largest_array(cluster, known)
     live = {step.run.run_id: step.job for step in steps if step.queued and step.job}
     if max_parallel:
         max_parallel -= sum(array.at_once or 0 for array in launcher.launch.arrays if live.keys() & set(array.runs))
@@ -218,8 +231,12 @@ def _submitted(
 def _alone(runs: Path) -> Iterator[None]:
     """Two launchers look and submit one after the other: the second one sees what the first has submitted."""
     runs.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + AWAY
     with (runs / "slurm.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while not taken(lock):
+            if time.monotonic() > deadline:
+                raise InputError(f"{lock.name}: another launcher has held it for {AWAY / 60:.0f} minutes; is it alive?")
+            time.sleep(0.1)
         yield
 
 

@@ -1,6 +1,6 @@
 """What a suite would mean for a cluster: jobs, arrays, GPU-hours, and the limits it would meet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slurm import queue
@@ -32,7 +32,11 @@ class Outlook:
         known = f", about {self.hours:.1f} {self.of}-hours by earlier records" if self.hours is not None else ""
         lacking = f" ({self.untimed} runs never timed)" if known and self.untimed else ""
         counted = "1 array" if len(self.arrays) == 1 else f"{len(self.arrays)} arrays"
-        return [f"{self.jobs} jobs in {counted}{known}{lacking}", *(f"  {line}" for line in self.arrays), *self.limits]
+        return [
+            f"{_counted(self.jobs)} in {counted}{known}{lacking}",
+            *(f"  {line}" for line in self.arrays),
+            *self.limits,
+        ]
 
 
 def outlook(steps: Sequence[Step], cluster: Cluster, max_parallel: int | None) -> Outlook:
@@ -42,7 +46,7 @@ def outlook(steps: Sequence[Step], cluster: Cluster, max_parallel: int | None) -
         lacking = []
     except queue.Unreachable as error:
         known, lacking = {}, [f"limits of the cluster: unknown ({error})"]
-    largest = cluster.max_array_size or known.get("MaxArraySize", LARGEST) - 1
+    largest = largest_array(cluster, known)
     planned = groups([step.run for step in steps], lambda run: asked(run, cluster), largest, max_parallel)
     seconds = {step.run.run_id: step.seconds for step in steps}
     timed = [value for value in seconds.values() if value]
@@ -71,6 +75,11 @@ def outlook(steps: Sequence[Step], cluster: Cluster, max_parallel: int | None) -
     return Outlook(len(steps), arrays, found, unit, len(steps) - len(timed), [*dict.fromkeys(limits), *lacking])
 
 
+def largest_array(cluster: Cluster, limits: Mapping[str, int]) -> int:
+    """Jobs that an array may have: places are counted from 0, and have to be less than MaxArraySize."""
+    return cluster.max_array_size or max(1, limits.get("MaxArraySize", LARGEST) - 1)
+
+
 def _longest(partitions: str | None) -> int | None:
     try:
         return queue.longest(partitions) if partitions else None
@@ -78,9 +87,13 @@ def _longest(partitions: str | None) -> int | None:
         return None
 
 
+def _counted(jobs: int) -> str:
+    return "1 job" if jobs == 1 else f"{jobs} jobs"
+
+
 def _line(jobs: int, at_once: int | None, wish: dict[str, object]) -> str:
     gpus, kind = wish.pop("gpus"), wish.pop("gpu_type", "")
     told = [f"{gpus} {kind} GPUs".replace("  ", " ")] if gpus else []
     told += [f"{wish.pop('processes')} × {wish.pop('cpus')} cores", f"{wish.pop('minutes')} minutes"]
     told += [f"{name} {value}" for name, value in wish.items() if (name, value) != ("nodes", 1)]
-    return f"{jobs} jobs{f', {at_once} at a time' if at_once else ''}: {', '.join(told)}"
+    return f"{_counted(jobs)}{f', {at_once} at a time' if at_once else ''}: {', '.join(told)}"

@@ -118,7 +118,8 @@ def _step(
     state = state_of(record, job, at is not None, since)
     how_far = f"epoch {now.epoch} of {now.epochs}" if now else ""
     failure = None
-    if failed := told_failure(record, job, since):
+    failed = told_failure(record, job, since)
+    if failed and not at:
         told, failure = f"{failed.kind}: {failed.message}", failed.kind
     elif job and (live(job) or at is None):
         told = ", ".join(filter(None, [how_far if state == "running" else "", why(job)]))

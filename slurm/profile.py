@@ -1,9 +1,11 @@
 """Cluster profiles (slurm/clusters/*.yaml): what a cluster gives to a run that asks for nothing of its own."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 import slurm
 from ablations.registry import did_you_mean
@@ -12,7 +14,7 @@ from hbi.errors import InputError
 from suites.expand import Run
 from suites.messages import findings
 from suites.places import Mistake, report
-from suites.resources import Resources, Word
+from suites.resources import WORD, Resources
 from suites.source import parse
 
 PROFILES = Path(slurm.__path__[0], "clusters")
@@ -29,7 +31,7 @@ OWNED = (
 
 def _free(options: dict[str, object]) -> dict[str, object]:
     for name in options:
-        if name in OWNED:
+        if any(owned.startswith(name) for owned in OWNED):  # sbatch takes names cut short
             raise ValueError(f"options: {name} is set by the harness; see the other keys of a profile and `resources`")
     return options
 
@@ -37,11 +39,20 @@ def _free(options: dict[str, object]) -> dict[str, object]:
 def _one_line(text: str) -> str:
     if not text.isprintable():
         raise ValueError("one line of printable text, please")
+    if text.lstrip().startswith("#"):  # sbatch would take #SBATCH for its own
+        raise ValueError("a line of bash, not a comment")
     return text
+
+
+def _of_option(value: object) -> object:
+    if isinstance(value, (bool, int)) or (isinstance(value, str) and re.fullmatch(WORD, value)):
+        return value
+    raise PydanticCustomError("option", "should be a word without blanks, a whole number, true or false")
 
 
 Line = Annotated[str, AfterValidator(_one_line)]
 Option = Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")]
+Value = Annotated[Any, BeforeValidator(_of_option)]
 
 
 class Cluster(Resources):
@@ -53,7 +64,7 @@ class Cluster(Resources):
         None,
         description="What starts Python on a node; default: the Python that submits. A container goes in front.",
     )
-    options: Annotated[dict[Option, Word | int | bool], AfterValidator(_free)] = Field(
+    options: Annotated[dict[Option, Value], AfterValidator(_free)] = Field(
         {}, description="Further options of sbatch: {exclusive: true, reservation: paper}."
     )
     warning_seconds: int = Field(
@@ -76,7 +87,7 @@ def read_profile(name: str) -> Cluster:
         known = sorted(file.stem for file in PROFILES.glob("*.yaml"))
         raise InputError(f"--cluster: there is no file {name}; {did_you_mean(path.stem, known)}")
     try:
-        document = parse(path.read_text(encoding="utf-8"), str(path))
+        document = parse(path.read_text(encoding="utf-8"), str(path), "profile")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text: {error}") from None
     mistakes = list(document.mistakes)

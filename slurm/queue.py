@@ -39,8 +39,8 @@ class Job:
     left: str = ""
     """Until its time limit, as squeue prints it."""
     restarts: int = 0
-    exit: tuple[int, int] = (0, 0)
-    """Exit code and signal."""
+    exit: tuple[int, int] | None = None
+    """Exit code and signal, where they are known."""
     memory: int | None = None
     """Most bytes that a task of it held, where accounting gathers that."""
 
@@ -57,8 +57,9 @@ def call(*command: str, deadline: float = DEADLINE) -> str:
             env=environment(),
             errors="replace",
         )
-    except FileNotFoundError:
-        raise Unreachable(f"{command[0]}: no such program; is this a machine of the cluster?") from None
+    except OSError as error:
+        reason = "no such program" if isinstance(error, FileNotFoundError) else error.strerror
+        raise Unreachable(f"{command[0]}: {reason}; is this a machine of the cluster?") from None
     except subprocess.TimeoutExpired:
         raise Unreachable(f"{command[0]} has not answered in {deadline:.0f} seconds") from None
     if done.returncode:
@@ -69,12 +70,13 @@ def call(*command: str, deadline: float = DEADLINE) -> str:
 
 def environment() -> dict[str, str]:
     """This process's, without what an enclosing job or a person's habits would add to SLURM's commands."""
-    kept = ("SLURM_CONF", "SLURM_CLUSTERS")
-    return {
+    kept = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
+    found = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_INHERITED) and (not name.startswith("SLURM_") or name in kept)
     }
+    return {**found, "SLURM_BITSTR_LEN": "0"}  # lists of places in full
 
 
 def jobs(names: Iterable[str], since: str) -> dict[Key, Job]:
@@ -91,29 +93,32 @@ def jobs(names: Iterable[str], since: str) -> dict[Key, Job]:
     except Unreachable:  # no accounting: less detail
         accounted = {}
     found = {**accounted, **queued}
-    for key, job in found.items():
-        if past := accounted.get(key):  # squeue tells neither exit code nor memory
-            found[key] = replace(job, exit=past.exit, memory=past.memory)
+    for key, job in queued.items():
+        if past := accounted.get(key):  # which alone tells of memory, and of a task's signal
+            found[key] = replace(job, exit=past.exit if past.exit and past.exit[1] else job.exit, memory=past.memory)
     return found
 
 
 def _queued(names: str) -> Iterator[tuple[Key, Job]]:
-    widths = {"Name": 64, "ArrayJobID": 12, "ArrayTaskID": 12, "State": 24, "Reason": 64, "NodeList": 200}
-    widths |= {"TimeUsed": 24, "TimeLeft": 24, "RestartCnt": 8}
-    fields = ",".join(f"{name}:{width}|" for name, width in widths.items())
-    for line in call("squeue", "--noheader", "--array", "--states=all", f"--name={names}", "-O", fields).splitlines():
-        name, number, place, state, reason, nodes, used, left, restarts = map(str.strip, line.split("|")[:-1])
-        task = int(place) if place.isdigit() else None
+    """Without ``--array``, for squeue 22.05 then drops the last of "0-18:2"; jobs that wait stand in one line."""
+    names_of_fields = ("Name", "ArrayJobID", "ArrayTaskID", "State", "Reason", "NodeList", "TimeUsed", "TimeLeft")
+    fields = ",".join(f"{name}:0|" for name in (*names_of_fields, "RestartCnt", "exit_code"))
+    for line in call("squeue", "--noheader", "--states=all", f"--name={names}", "-O", fields).splitlines():
+        name, number, listed, state, reason, nodes, used, left, restarts, status = line.split("|")[:-1]
         job = Job(
-            number=number if task is None else f"{number}_{task}",
+            number=number,
             state=state,
             reason="" if reason == "None" else reason,
             nodes=nodes,
             seconds=_seconds(used),
             left=left,
             restarts=int(restarts or 0),
+            exit=(int(status) >> 8, int(status) & 127) if status.isdigit() else None,
         )
-        yield (name, task), job
+        if not listed[:1].isdigit():  # N/A: no array
+            yield (name, None), job
+        for place in places(listed) if listed[:1].isdigit() else ():
+            yield (name, place), replace(job, number=f"{number}_{place}")
 
 
 def _accounted(names: str, since: str) -> Iterator[tuple[Key, Job]]:
@@ -127,19 +132,19 @@ def _accounted(names: str, since: str) -> Iterator[tuple[Key, Job]]:
     said = call("sacct", "--noheader", "--parsable2", "--duplicates", f"--name={names}", "-S", since, "-o", fields)
     for line in said.splitlines():
         name, number, state, code, nodes, elapsed, memory = line.split("|")
-        status, _, signal = code.partition(":")
+        status, signal = (int(part) for part in code.split(":"))
         if "." in number:  # a step of the job above
             if number.partition(".")[0] == job.number:
                 held = max(job.memory or 0, _bytes(memory)) if memory else job.memory
                 # srun gives a task's signal as its own exit code, which is that of the job
-                job = replace(job, memory=held, exit=(job.exit[0], job.exit[1] or int(signal or 0)))
+                job = replace(job, memory=held, exit=(0, signal) if signal else job.exit)
                 yield key, job
             continue
         _, _, place = number.partition("_")
         if name not in wanted:
             continue
         if place.startswith("["):  # one line for all that have never started
-            for one in _places(place):
+            for one in places(place.strip("[]")):
                 never.setdefault((name, one), Job(f"{number.partition('_')[0]}_{one}", state.split()[0]))
             continue
         key = (name, int(place) if place else None)
@@ -150,27 +155,28 @@ def _accounted(names: str, since: str) -> Iterator[tuple[Key, Job]]:
             nodes="" if nodes == "None assigned" else nodes,
             seconds=int(elapsed or 0),
             restarts=restarts[key],
-            exit=(int(status or 0), int(signal or 0)),
+            exit=(status, signal),
         )
         yield key, job
     yield from ((key, job) for key, job in never.items() if key not in restarts)
 
 
-def _places(listed: str) -> Iterator[int]:
-    """Of "[0-2,7%4]": 0, 1, 2, 7."""
-    for part in listed.strip("[]").partition("%")[0].split(","):
-        first, _, last = part.partition("-")
-        yield from range(int(first), int(last or first) + 1)
+def places(listed: str) -> Iterator[int]:
+    """Of "0-2,7,10-14:2%4": 0, 1, 2, 7, 10, 12, 14."""
+    for part in listed.partition("%")[0].split(","):
+        span, _, stride = part.partition(":")
+        first, _, last = span.partition("-")
+        yield from range(int(first), int(last or first) + 1, int(stride or 1))
 
 
 def cancel(numbers: Iterable[str]) -> None:
     """Asks SLURM to end these jobs. Raises Unreachable."""
-    places: dict[str, list[str]] = {}
+    arrays: dict[str, list[str]] = {}
     for number in numbers:
         array, _, place = number.partition("_")
-        places.setdefault(array, []).append(place)
-    if places:
-        call("scancel", *(f"{array}_[{','.join(own)}]" if any(own) else array for array, own in places.items()))
+        arrays.setdefault(array, []).append(place)
+    if arrays:
+        call("scancel", *(f"{array}_[{','.join(own)}]" if any(own) else array for array, own in arrays.items()))
 
 
 def limits() -> dict[str, int]:
@@ -195,7 +201,9 @@ def longest(partitions: str) -> int | None:
     Raises Unreachable, also for a partition that does not exist.
     """
     found = [_seconds(line) for line in call("sinfo", "--noheader", f"--partition={partitions}", "-o", "%l").split()]
-    return max(found) // 60 if found and all(found) else None
+    if not found:
+        raise Unreachable(f"sinfo: no partition {partitions}")
+    return max(found) // 60 if all(found) else None
 
 
 def waiting() -> int:

@@ -18,31 +18,34 @@ def snapshot(runs: Path) -> Path:
 
     It is named by what is in it, so launches of the same code share it; it is whole or absent.
     """
-    files = _files()
+    files = {name: path.read_bytes() for name, path in _files().items()}  # once: they may be saved meanwhile
     digest = hashlib.sha256()
-    for name, path in files.items():
-        digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    for name, content in files.items():
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
     folder = (runs / CODE / digest.hexdigest()[:16]).absolute()
     if folder.is_dir():
         os.utime(folder)  # in use again, for `clean`
         return folder
     aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    for name, path in files.items():
+    for name, content in files.items():
         (aside / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, aside / name)
+        (aside / name).write_bytes(content)
     write_atomically(aside / ORIGIN, origin().model_dump_json(indent=1))
     try:
         aside.rename(folder)
-    except OSError:  # another launcher was quicker
+    except OSError:
         shutil.rmtree(aside)
+        if not folder.is_dir():  # else another launcher was quicker
+            raise
     return folder
 
 
 def _files() -> dict[str, Path]:
-    """Everything in our packages but what Python makes of it, by its path from the root."""
+    """Everything in our packages but what Python and editors make of it, by its path from the root."""
     found = {"run_suite.py": SOURCES / "run_suite.py"}
     for package in PACKAGES:
         for folder, inner, names in os.walk(SOURCES / package):
             inner[:] = sorted(name for name in inner if name != "__pycache__")
-            found |= {str((path := Path(folder, name)).relative_to(SOURCES)): path for name in sorted(names)}
+            ours = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+            found |= {str(path.relative_to(SOURCES)): path for path in ours}
     return found

@@ -60,6 +60,7 @@ STUCK = (
     *("JobHeldUser", "JobHeldAdmin", "job requeued in held state", "launch failed requeued held"),
     *("DependencyNeverSatisfied", "BadConstraints", "PartitionTimeLimit", "PartitionNodeLimit", "InvalidAccount"),
     *("InvalidQOS", "QOSNotAllowed", "AccountNotAllowed", "PartitionConfig"),
+    *("QOSMaxWallDurationPerJobLimit", "AssocMaxWallDurationPerJobLimit"),
 )
 """Reasons to wait that nothing but a person ends. Some SLURMs write blanks as underscores."""
 
@@ -72,7 +73,7 @@ def live(job: Job | None) -> bool:
 def stuck(job: Job) -> bool:
     """Whether it waits for something that does not come by itself."""
     reason = job.reason.strip("()").replace("_", " ").lower()
-    return job.state == "REQUEUE_HOLD" or any(reason.startswith(word.lower()) for word in STUCK)
+    return job.state in ("REQUEUE_HOLD", "RESV_DEL_HOLD") or any(reason.startswith(word.lower()) for word in STUCK)
 
 
 def state_of(record: Record | None, job: Job | None, under_way: bool, since: str = "") -> State:
@@ -82,16 +83,18 @@ def state_of(record: Record | None, job: Job | None, under_way: bool, since: str
     """
     if record and record.outcome == "complete":
         return "complete"
+    if under_way and not live(job):
+        return "running"
     if failure := told_failure(record, job, since):
         return OF_FAILURES.get(failure.kind, "failed")
     if job is None:
-        return "running" if under_way else "waiting"
+        return "waiting"
     state = SLURM_STATES.get(job.state, "unknown")
     if state == "waiting" and job.restarts:
         return "requeued"
     if state == "running" and job.state == "RUNNING" and not under_way:
         return "starting"
-    return "running" if under_way and state not in _LIVE else state
+    return state
 
 
 def told_failure(record: Record | None, job: Job | None, since: str) -> Failure | None:
@@ -101,17 +104,22 @@ def told_failure(record: Record | None, job: Job | None, since: str) -> Failure 
 
 def why(job: Job) -> str:
     """What SLURM adds to the state, for a person."""
-    code, signal = job.exit
     if SLURM_STATES.get(job.state) == "failed":
-        signal = signal or (code - 128 if code > 128 else 0)  # srun reports 128 + the signal of its task
-        how = f"killed by signal {signal}" if signal else f"exit code {code}"
-        return f"job {job.number}: its process ended without a record ({how})"
+        return f"job {job.number}: its process ended without a record{_how(job.exit)}"
     if job.state == "COMPLETED":
         return f"job {job.number} ended without a record"
     where = f" on {job.nodes}" if job.nodes else ""
     reason = f": {job.reason}" if job.reason else ""
     again = f", {_times(job.restarts)} requeued" if job.restarts else ""
     return f"job {job.number} {job.state.replace('_', ' ').lower()}{where}{reason}{again}"
+
+
+def _how(exit: tuple[int, int] | None) -> str:
+    if exit is None:
+        return ""
+    code, signal = exit
+    signal = signal or (code - 128 if 128 < code <= 128 + 64 else 0)  # a shell's word for a program that was killed
+    return f" (killed by signal {signal})" if signal else f" (exit code {code})"
 
 
 def _times(count: int) -> str:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from hbi.files import write_atomically
 from hbi.metrics.registry import headline
@@ -78,7 +78,7 @@ def held(folder: Path, give_up: Callable[[], bool], launcher: int | None = None)
     folder.mkdir(parents=True, exist_ok=True)
     me = _this_process(launcher)
     with (folder / LOCK).open("a") as lock:
-        while not _taken(lock, fcntl.LOCK_EX):
+        while not taken(lock):
             if me.follows(_owner(folder)):
                 _sign(folder, me)
             if give_up():
@@ -100,7 +100,7 @@ def held(folder: Path, give_up: Callable[[], bool], launcher: int | None = None)
 def holder(folder: Path) -> Holder | None:
     """Who has the run under way; none where nobody has."""
     with suppress(OSError), (folder / LOCK).open("r+") as lock:  # not there: never begun
-        if not _taken(lock, fcntl.LOCK_SH):
+        if not taken(lock, fcntl.LOCK_SH):
             return _owner(folder)  # none between taking the lock and signing
     return None
 
@@ -120,7 +120,7 @@ def _this_process(launcher: int | None) -> Holder:
 def _owner(folder: Path) -> Holder | None:
     try:
         return Holder.model_validate_json((folder / OWNER).read_text())
-    except (OSError, ValidationError):
+    except (OSError, ValueError):
         return None
 
 
@@ -128,7 +128,8 @@ def _sign(folder: Path, me: Holder) -> None:
     write_atomically(folder / OWNER, me.model_dump_json())
 
 
-def _taken(lock: IO[str], kind: int) -> bool:
+def taken(lock: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
+    """Whether the lock is ours now; it is until the file is closed."""
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -169,5 +170,5 @@ def progress(folder: Path) -> Progress | None:
     """What was last written; none before the first step, and of a file that cannot be read."""
     try:
         return Progress.model_validate_json((folder / PROGRESS).read_text())
-    except (OSError, ValidationError):
+    except (OSError, ValueError):
         return None

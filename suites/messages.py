@@ -37,7 +37,7 @@ def shown(value: Any) -> str:
 
 def _message(found: ErrorDetails, path: Path, config: type[Config]) -> str:
     kind, given = found["type"], found["input"]
-    names = [part for part in path if isinstance(part, str)] or ["suite"]
+    names = [part if part.isprintable() else repr(part) for part in path if isinstance(part, str)] or ["suite"]
     if kind == "extra_forbidden":
         return _unknown_key(names[-1], _keys(config, path[:-1]))
     if kind == "missing":

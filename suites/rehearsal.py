@@ -37,7 +37,7 @@ def _small(run: Run) -> Run:
 
 
 def _generated(spec: RunSpec) -> DataConfig:
-    """As many words and frames as the suite's, for they decide what memory a step takes."""
-    data, videos = spec.data, 2 * spec.training.batch_size
-    sizes = {"train": videos, "val": 4, "test": 8, "max_words": data.max_words, "max_frames": data.max_frames}
-    return ShapesQAConfig(**sizes) if data.task == "qa" else ShapesConfig(**sizes)
+    """Read as the suite's data are, and with as many words and frames, for they decide what memory a step takes."""
+    shared = {"max_words", "max_frames", "reader", "augmentation", "augment_order"}
+    options = {**spec.data.model_dump(include=shared), "train": 2 * spec.training.batch_size, "val": 4, "test": 8}
+    return ShapesQAConfig(**options) if spec.data.task == "qa" else ShapesConfig(**options)

@@ -6,8 +6,9 @@ from pydantic import Field
 
 from hbi.config import Config
 
-Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:&|!()\[\]*@=/+-]+$", max_length=200)]
+WORD = r"^[A-Za-z0-9_.,:&|!()\[\]*@=/+-]{1,200}$"
 """What may stand behind ``=`` in an option of sbatch: no blank, no quote, no line break."""
+Word = Annotated[str, Field(pattern=WORD)]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[KMGT]$")]
 Count = Annotated[int, Field(ge=0)]
 

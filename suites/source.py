@@ -14,15 +14,16 @@ MAX_CHARACTERS = 200_000
 MAX_VALUES = 100_000  # counted after aliases are followed: a few lines of them can stand for billions of values
 
 
-def parse(text: str, source: str) -> Document:
-    """The document in the file called ``source``."""
+def parse(text: str, source: str, kind: str = "suite") -> Document:
+    """The document in the file called ``source``, which is to be a ``kind`` of thing that people write by hand."""
     start = Place(source, 1, 1)
     if len(text) > MAX_CHARACTERS:
-        raise report([Mistake(start, f"more than {MAX_CHARACTERS} characters; a suite is written by hand")])
+        raise report([Mistake(start, f"more than {MAX_CHARACTERS} characters; a {kind} is written by hand")])
     root = compose(text, lambda line, column: Place(source, line + 1, column + 1))
     if root is None:
-        raise report([Mistake(start, "the suite is empty; it needs data and variants")])
-    return _document(root, lambda node: Place(source, node.start_mark.line + 1, node.start_mark.column + 1))
+        needs = "; it needs data and variants" if kind == "suite" else ""
+        raise report([Mistake(start, f"the {kind} is empty{needs}")])
+    return _document(root, kind, lambda node: Place(source, node.start_mark.line + 1, node.start_mark.column + 1))
 
 
 def parse_override(argument: str) -> Document:
@@ -36,15 +37,15 @@ def parse_override(argument: str) -> Document:
     parts = key.strip().split(".", 1 if key.strip().startswith(("grid.", "zip.")) else -1)
     for part in reversed(parts):
         node = yaml.MappingNode(TAG + "map", [(yaml.ScalarNode(TAG + "str", part), node)])
-    document = _document(node, lambda node: place)
+    document = _document(node, "suite", lambda node: place)
     # the groups around the value keep the places they have in the file
     return replace(document, places={path: at for path, at in document.places.items() if len(path) >= len(parts)})
 
 
-def _document(root: yaml.Node, place: Callable[[yaml.Node], Place]) -> Document:
+def _document(root: yaml.Node, what: str, place: Callable[[yaml.Node], Place]) -> Document:
     if not isinstance(root, yaml.MappingNode):
         kind = "list" if isinstance(root, yaml.SequenceNode) else "single value"
-        raise report([Mistake(place(root), f"a suite is a mapping (key: value), not a {kind}")])
+        raise report([Mistake(place(root), f"a {what} is a mapping (key: value), not a {kind}")])
     spell_out(root)
     document = Document()
     document.data.update(_value(root, (), place(root), place, document))

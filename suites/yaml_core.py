@@ -46,7 +46,7 @@ class _Loader(yaml.SafeLoader):
         self.depth -= 1
         if node and node.tag.removeprefix(TAG) not in (*_SCALARS, "map", "seq"):
             tag = node.tag.replace(TAG, "!!")
-            raise _Refused(f"the tag {tag} is not used in suites; write the plain value", node.start_mark)
+            raise _Refused(f"the tag {tag} is not used here; write the plain value", node.start_mark)
         return node
 
 

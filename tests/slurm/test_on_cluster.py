@@ -11,8 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.command_line import ROOT, SUITE, call, finished, place, records, results_of, start, table, wait_for
+from tests.results.mlflow_server import free_port, serving
 
 pytestmark = pytest.mark.slurm
 
@@ -383,6 +385,86 @@ def test_a_rehearsal_finds_what_is_wrong_before_the_jobs_do(cluster, prepared):
     shown = re.search(r"run_suite.py (logs \S+ --runs \S+)", done.stderr)[1]
     told = call(*shown.split(), cwd=folder, environment=cluster.environment)
     assert "module: command not found" in told.stdout
+
+
+def test_more_runs_than_the_queue_takes(cluster, prepared, undisturbed):
+    folder = prepared(SUITE.replace("epochs: 3", "epochs: 1"), PROFILE[:-1] + ", max_submit: 2}")
+    planned = ask(cluster, folder, "plan", "--cluster", "cluster.yaml").stdout
+    assert "submit limit: 2 jobs at a time" in planned
+    done = finished(launch(cluster, folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"submitting \d runs", done.stdout) == ["submitting 2 runs", "submitting 1 runs"]
+    assert len(records(folder)) == 3
+
+
+def test_a_job_that_only_a_person_can_free_does_not_hold_the_command(cluster, prepared):
+    folder = prepared(SUITE.replace("epochs: 3", "epochs: 1"))
+    process = launch(cluster, folder, "--max-parallel", "1")
+    wait_for(lambda: cluster.run("squeue", "--noheader"))
+    waiting = [step for step in steps(cluster, folder) if step["label"] == "hbi"]
+    cluster.run("scontrol", "hold", waiting[0]["job"]["number"])
+    done = finished(process)
+    assert done.returncode == 1
+    assert "waits for something that does not come by itself" in done.stdout
+    assert len(records(folder)) == 2
+    assert "1 jobs cancelled" in ask(cluster, folder, "cancel").stdout
+
+
+def test_a_node_that_fails(cluster, prepared, undisturbed):
+    folder = prepared()
+    process = launch(cluster, folder)
+    run = training(folder, "hbi")
+    (node,) = {step["job"]["nodes"] for step in steps(cluster, folder) if step["run"] == run.name}
+    cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    try:
+        done = finished(process)
+    finally:
+        cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    agrees(folder, undisturbed)
+
+
+def test_losses_appear_in_a_tracking_server_while_a_job_trains(cluster, prepared, tmp_path):
+    folder, port = prepared(), free_port()
+    (tmp_path / "server").mkdir()
+    uri = f"http://127.0.0.1:{port}"
+    with serving(tmp_path / "server", port):
+        process = launch(cluster, folder, "--only", "hbi", "--tracking-uri", uri)
+        run = training(folder)
+        client = MlflowClient(uri)
+
+        def losses() -> list[float]:
+            experiment = client.get_experiment_by_name("small")
+            found = client.search_runs([experiment.experiment_id]) if experiment else []
+            return [run.data.metrics["loss/total"] for run in found if "loss/total" in run.data.metrics]
+
+        wait_for(losses)
+        assert not (run / "record.json").exists()
+        done = finished(process)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (mirrored,) = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+        (record,) = records(folder).values()
+        assert mirrored.data.metrics["t2v/R_at_1"] == record["metrics"]["t2v/R@1"]
+
+
+def commands_of(document: str) -> list[str]:
+    text = (ROOT / document).read_text()
+    lines = re.findall(r"^(?: {4})?python (run_suite.py run|run_suite.py plan)(.*)$", text, re.MULTILINE)
+    found = [(command + rest).partition("#")[0].strip() for command, rest in lines]
+    return [command for command in found if "--cluster" in command]
+
+
+def test_the_commands_of_the_documents(cluster, prepared):
+    folder = prepared(SUITE.replace("epochs: 3", "epochs: 1").replace("{seeds: [0, 1]}", ""))
+    shutil.copy(folder / "small.yaml", folder / "mysuite.yaml")
+    shutil.copy(folder / "cluster.yaml", folder / "mycluster.yaml")
+    shown = [*commands_of("docs/clusters.md"), *commands_of("README.md")]
+    assert len(shown) == 6
+    smaller = {"quickstart": "quickstart --only no-hbi --set training.epochs=1 --set data.train=25 --set data.test=20"}
+    for command in dict.fromkeys(shown):
+        _, *arguments = [smaller.get(word, word) for word in command.split()]
+        done = call(*" ".join(arguments).split(), cwd=folder, environment=cluster.environment)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize(

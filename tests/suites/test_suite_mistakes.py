@@ -136,7 +136,7 @@ HOSTILE = {
     "repeated inner key": (HBI + "training: {lr: 1, lr: 2}", "suite.yaml:3:19: the key 'lr' stands here twice"),
     "key that is a list": (HBI + "? [a, b]\n: 1", "suite.yaml:3:3: a key is a word, not a list or a mapping"),
     "object": ("data: !!python/object/apply:os.system [ls]", "suite.yaml:1:7: the tag !!python/object/apply:os.system"),
-    "tag": (HBI + "name: !mine x", "suite.yaml:3:7: the tag !mine is not used in suites"),
+    "tag": (HBI + "name: !mine x", "suite.yaml:3:7: the tag !mine is not used here"),
     "text tagged as a number": (HBI + "seeds: !!int x", "suite.yaml:3:8: 'x' is no int"),
     "control character": (HBI + "name: a\x07b", "suite.yaml:3:1: a character that no text file holds"),
     "huge": ("#" * 200_001, "suite.yaml:1:1: more than 200000 characters"),
