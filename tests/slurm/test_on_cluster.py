@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -131,10 +132,11 @@ def test_twelve_runs_two_at_a_time_in_an_array_for_each_resource_set(cluster, tm
 
 def test_a_run_waits_for_the_one_it_needs(cluster, prepared):
     suite = SUITE.replace("epochs: 3", "epochs: 1").replace("  - no-hbi: {seeds: [0, 1]}\n  - hbi", "  - hbi-estimated")
-    folder = prepared(suite)
+    folder = prepared(suite.replace(", device: cpu", ""), PROFILE.replace("gpus: 0", "gpus: 1"))
     done = finished(launch(cluster, folder))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "as 3 arrays" in done.stdout
+    assert re.search(r"asked +GPUs", ask(cluster, folder, "status").stdout)
     ended = {record["spec"]["variant"]: record["finished"] for record in records(folder).values()}
     assert ended["hbi-no-banzhaf"] <= ended["estimator"] <= ended["hbi-estimated"]
 
@@ -369,6 +371,7 @@ def test_the_code_that_runs_is_the_code_that_was_submitted(cluster, prepared, un
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("hbi/games/__init__.py", "ablations/run.py", "slurm/job.py"):
         (sources / name).write_text("raise RuntimeError('edited meanwhile')")
+    assert call("clean", cwd=folder, environment=cluster.environment).returncode == 0  # leaves what jobs still need
     finishes(cluster, folder, undisturbed)
 
 
@@ -419,7 +422,8 @@ def test_a_node_that_fails(cluster, prepared, undisturbed):
     try:
         done = finished(process)
     finally:
-        cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
+        with suppress(RuntimeError):  # it may have come back by itself
+            cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
     assert done.returncode == 0, done.stdout + done.stderr
     agrees(folder, undisturbed)
 

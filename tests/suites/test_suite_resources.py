@@ -112,7 +112,7 @@ ONE_LINE = {
     "swept": (HBI + "grid: {resources.gpus: [1, 2]}", "suite.yaml:3:8: 'resources.gpus' is in no run's id"),
     "swept together": (HBI + "zip: {resources.gpus: [1, 2]}", "suite.yaml:3:7: 'resources.gpus' is in no run's id"),
     "swept retries": (HBI + "grid: {retries.killed: [1, 2]}", "suite.yaml:3:8: 'retries.killed' is in no run's id"),
-    "excluded": (HBI + "exclude: [{resources.gpus: 1}]", "suite.yaml:3:12: 'resources.gpus' is in no run's id"),
+    "excluded": (HBI + "exclude: [{resources.gpus: 1}]", "suite.yaml:3:12: unknown option 'resources.gpus'"),
 }
 
 
