@@ -16,8 +16,9 @@ quickstart: install
 	$(BIN)/python run_suite.py run suites/quickstart.yaml --executor local
 	$(BIN)/python run_suite.py tables suites/quickstart.yaml
 
+# two processes, for much of it is waiting; torch in each of them takes one core
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -132,7 +132,7 @@ def _accounted(names: str, since: str) -> Iterator[tuple[Key, Job]]:
     said = call("sacct", "--noheader", "--parsable2", "--duplicates", f"--name={names}", "-S", since, "-o", fields)
     for line in said.splitlines():
         name, number, state, code, nodes, elapsed, memory = line.split("|")
-        status, signal = (int(part) for part in code.split(":"))
+        status, signal = (int(part or 0) for part in (code or ":").split(":"))  # none of what was requeued
         if "." in number:  # a step of the job above
             if number.partition(".")[0] == job.number:
                 held = max(job.memory or 0, _bytes(memory)) if memory else job.memory

@@ -98,8 +98,8 @@ def state_of(record: Record | None, job: Job | None, under_way: bool, since: str
 
 
 def told_failure(record: Record | None, job: Job | None, since: str) -> Failure | None:
-    """The failure that the record tells, unless a job was submitted since."""
-    return record.failure if record and not (job and record.finished < since) else None
+    """The failure that the record tells, unless a job was submitted since (or in the same second: none is so quick)."""
+    return record.failure if record and not (job and record.finished <= since) else None
 
 
 def why(job: Job) -> str:
