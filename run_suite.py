@@ -261,10 +261,9 @@ def cancel(
     from slurm.cancel import cancel_jobs
 
     _, steps = _steps(suite, set_, only, runs)
-    for line in cancel_jobs(steps):
-        typer.echo(line)
-    here = [step.run for step in steps if not step.queued]
-    for line in stop(here, runs, launchers=only is None):
+    told = [*cancel_jobs(steps, launchers=only is None)]
+    told += stop([step.run for step in steps if not step.queued], runs, launchers=only is None)
+    for line in told or ["nothing of this suite is under way on this machine"]:
         typer.echo(line)
 
 
@@ -495,7 +494,7 @@ def _doing(step: Step) -> str:
     """What `run` does with it."""
     if not step.starts(retry=False):
         return "reuse" if step.state == "complete" else "skip"
-    return "wait for" if step.state == "running" else "run"
+    return "wait for" if step.state == "running" or step.queued else "run"
 
 
 def _plain(step: Step) -> dict[str, Any]:

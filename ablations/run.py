@@ -37,6 +37,15 @@ from suites.spec import RunSpec
 SIMILARITY = "similarity.npz"
 """Where it is kept: the matrix of the test split and the column of each caption's video."""
 
+BROKEN = (
+    "uncorrectable ECC",
+    "devices are busy or unavailable",
+    "CUDA driver",
+    "NCCL error",
+    "unspecified launch failure",
+)
+"""What torch says where the machine has failed, not the code."""
+
 PerQuery = dict[str, NDArray[Any]]
 """What stands in ranks.npz beside a record (``results.record.Record.ranks``)."""
 
@@ -222,6 +231,9 @@ def _failure(error: Exception) -> Failure:
         return Failure(kind="input", message=message)
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "can't allocate memory" in message:  # on a CPU
         return Failure(kind="out of memory", message=message)
+    of_the_node = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EREMOTEIO)
+    if (isinstance(error, OSError) and error.errno in of_the_node) or any(word in message for word in BROKEN):
+        return Failure(kind="node failure", message=message)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Failure(kind="disk", message=f"{message}: make room, then call the same command again")
     return Failure(kind="bug", message=f"{type(error).__name__}: {message}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from results.store import run_folder
 from slurm import queue
+from slurm.launches import CANCELLED
 from slurm.plan import Step
 from slurm.under_way import Holder, holder
 from suites.expand import Run
@@ -33,8 +34,6 @@ def cancel(wanted: Sequence[Run], runs: Path, launchers: bool) -> Iterator[str]:
             asked.append((run, at))
         elif at:
             yield f"{run.run_id}: under way on {at.host}; call the same command there"
-    if not asked:
-        yield "nothing of this suite is under way on this machine"
     deadline = time.monotonic() + PATIENCE
     for run, at in asked:
         while holder(run_folder(runs, run.run_id)) == at and time.monotonic() < deadline:
@@ -43,8 +42,14 @@ def cancel(wanted: Sequence[Run], runs: Path, launchers: bool) -> Iterator[str]:
         yield f"{run.run_id}: {'stopped, its state is saved' if ended else f'process {at.pid} still ends its step'}"
 
 
-def cancel_jobs(steps: Sequence[Step]) -> Iterator[str]:
-    """Cancels the jobs of ``steps`` that are on a cluster, and says what came of it."""
+def cancel_jobs(steps: Sequence[Step], launchers: bool) -> Iterator[str]:
+    """Cancels the jobs of ``steps`` that are on a cluster, and says what came of it.
+
+    ``launchers``: the commands that follow them are asked to submit no others.
+    """
+    if launchers:
+        for folder in {step.submission.folder for step in steps if step.submission}:
+            (folder / CANCELLED).touch()
     jobs = [step.job.number for step in steps if step.queued and step.job]
     if not jobs:
         return
@@ -53,7 +58,7 @@ def cancel_jobs(steps: Sequence[Step]) -> Iterator[str]:
     except queue.Unreachable as error:
         yield f"not cancelled: {error}"
         return
-    yield f"{len(jobs)} jobs cancelled; those that ran save their state"
+    yield f"{'1 job' if len(jobs) == 1 else f'{len(jobs)} jobs'} cancelled; those that ran save their state"
 
 
 def _ancestors(pid: int) -> set[int]:

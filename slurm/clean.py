@@ -8,7 +8,7 @@ from pathlib import Path
 from hbi.files import WRITING
 from results.disk import size
 from results.store import STORE, WEIGHTS, whole_record
-from slurm.launches import JOBS, folders_in_use
+from slurm.launches import JOBS, LAUNCH, folders_in_use
 from slurm.snapshot import CODE
 from slurm.under_way import PROGRESS, GivenUp, held, holder
 
@@ -30,14 +30,22 @@ def clean(runs: Path, weights: bool) -> tuple[int, int]:
         except GivenUp:  # under way
             continue
     in_use = folders_in_use(runs)
-    ended = [folder for folder in (runs / JOBS).glob("*/") if folder.absolute() not in in_use]
-    needless = [folder for folder in ended if not any(holder(runs / STORE / job.stem) for job in folder.glob("*.json"))]
-    if not in_use:
+    launches = list((runs / JOBS).glob("*/"))
+    needless = [folder for folder in launches if folder.absolute() not in in_use and _over(folder, runs)]
+    if needless == launches:
         needless += [folder for folder in (runs / CODE).glob("*/") if time.time() - folder.stat().st_mtime > DAY]
     for folder in needless:
         removed, freed = removed + 1, freed + size(folder)
         shutil.rmtree(folder)
     return removed, freed
+
+
+def _over(folder: Path, runs: Path) -> bool:
+    """Whether all jobs of a launch have ended, as its runs tell: another cluster may have some in its queue."""
+    stores = [runs / STORE / job.stem for job in folder.glob("*.json") if job.name != LAUNCH]
+    if any(holder(store) for store in stores):
+        return False
+    return not (folder / LAUNCH).exists() or all(whole_record(store) for store in stores)
 
 
 def _needless(folder: Path, weights: bool) -> Iterator[Path]:

@@ -43,11 +43,11 @@ def run(suite: Suite, steps: list[Step], starts: Callable[[Step], bool], order: 
     reused = sum(step.state == "complete" for step in steps)
     say(f"suite {suite.name}: {len(steps)} runs, {len(todo)} to do, {reused} reused from {order.runs}")
     for step in steps:
-        if step.failure in NOT_REPEATED and not starts(step):
+        if (step.in_vain or step.failure in NOT_REPEATED) and not starts(step):
             say(f"skipped, for it would fail again: {step.run.run_id}: {step.why} (`retry` repeats it)")
     told = _execute(suite, steps, todo, starts, order) if todo else None
-    if order.detach:
-        say("the jobs are in the queue; `status` shows them, the same command follows them, `cancel` stops them")
+    if order.detach and todo:
+        say("`status` shows the jobs, the same command follows them, `cancel` stops them")
         return True
     synchronise(suite, steps, order.runs, order.tracking_uri, warn)
     missing = _missing(steps, order.runs)

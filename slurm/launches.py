@@ -15,7 +15,8 @@ from slurm.profile import Asked
 from slurm.queue import Job
 from slurm.states import live
 
-JOBS, LAUNCH = "jobs", "launch.json"
+JOBS, LAUNCH, CANCELLED = "jobs", "launch.json", "cancelled"
+"""The folder of launches; in each the file of what was submitted, and one that asks to submit no more."""
 
 
 class Array(Config):

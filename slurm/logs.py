@@ -11,8 +11,8 @@ from slurm.launches import Submission, jobs_of, submissions
 from slurm.states import live
 from slurm.under_way import holder
 
-ASK = 5.0
-"""Seconds between two questions to SLURM."""
+ASK, AWAY = 15.0, 600.0
+"""Seconds between two questions to SLURM, and for which its last answer counts when there is no other."""
 TAIL = 30
 """Lines of what a job has printed that are shown of a run that has left no record."""
 
@@ -47,15 +47,16 @@ def lines(runs: Path, run_id: str, follow: bool) -> Iterator[str]:
 
 def _asked_now_and_then(submission: Submission | None) -> Callable[[], bool]:
     """A function that tells whether SLURM runs the job, or will."""
-    answer, asked = False, 0.0
+    answer, asked, heard = False, 0.0, time.monotonic()
 
     def queued() -> bool:
-        nonlocal answer, asked
+        nonlocal answer, asked, heard
         if submission and time.monotonic() - asked > ASK:
             try:
                 answer = any(map(live, jobs_of({"": submission}).values()))
+                heard = time.monotonic()
             except queue.Unreachable:
-                answer = False
+                answer = answer and time.monotonic() - heard < AWAY
             asked = time.monotonic()
         return answer
 

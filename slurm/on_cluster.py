@@ -17,7 +17,7 @@ from results.record import Record
 from results.store import run_folder, whole_record
 from slurm import queue
 from slurm.arrays import groups
-from slurm.launches import Launch, new_folder
+from slurm.launches import CANCELLED, Launch, new_folder
 from slurm.outlook import largest_array
 from slurm.plan import Step
 from slurm.profile import Asked, Cluster, asked
@@ -31,7 +31,7 @@ from suites.resources import Retries
 from suites.schema import Suite
 
 AWAY = 600.0
-"""Seconds without an answer of SLURM, or with an ended job whose record may yet appear, before we stop waiting."""
+"""Seconds without an answer of SLURM, or of another launcher, before we stop waiting."""
 SETTLED = 4
 """Looks after which a job that has ended without a record is taken to leave none: shared folders show files late."""
 
@@ -47,6 +47,8 @@ class Watch:
     """Submissions again, by run and by how it had ended."""
     ended: Counter[str] = field(default_factory=Counter)
     """Looks at which a run's job had ended without a result, by run id."""
+    final: set[str] = field(default_factory=set)
+    """Runs that were left as they had ended; what SLURM says later, when it has forgotten why, changes nothing."""
     failed_on: dict[str, set[str]] = field(default_factory=dict)
     """Nodes that failed a run, by run id."""
 
@@ -74,11 +76,16 @@ class Watch:
             # the run it starts from had failed, and has been done again
             "need": int(step.run.needed is not None and step.run.needed.run_id in complete),
         }
+        if step.run.run_id in self.final:
+            return False
         if self.tries[step.run.run_id, kind] >= allowed.get(kind, 0):
+            if kind != "need":  # that may still be met
+                self.final.add(step.run.run_id)
             return False
         self.tries[step.run.run_id, kind] += 1
-        if kind == "node failure" and step.job and step.job.nodes:
-            self.failed_on.setdefault(step.run.run_id, set()).update([step.job.nodes])
+        nodes = step.job.nodes if step.job else ""
+        if kind == "node failure" and nodes and "[" not in nodes:  # of several, nobody says which
+            self.failed_on.setdefault(step.run.run_id, set()).add(nodes)
         self.ended.pop(step.run.run_id, None)
         return True
 
@@ -128,27 +135,32 @@ def run_on_cluster(
                     waiting += _retried(again, steps, launcher, watch, say)
                     others = {step.run.run_id for step in steps if step.state == "complete" or _under_way(step)}
                     waiting = [run for run in waiting if run.run_id not in others]  # meanwhile, by another launcher
+                    if (launcher.folder / CANCELLED).exists():
+                        waiting = []
                     if waiting:
-                        waiting = _submitted(waiting, steps, launcher, watch, max_parallel, say)
-                        steps = look(wanted, records, launcher.runs)
+                        left = _submitted(waiting, steps, launcher, watch, max_parallel, say)
+                        if len(left) < len(waiting):
+                            steps = look(wanted, records, launcher.runs)
+                        waiting = left
                 heard = time.monotonic()
             except queue.Unreachable as error:
-                if followed is None:
+                if followed is None or detach:
                     raise InputError(f"SLURM cannot be asked: {error}") from None
                 if time.monotonic() - heard > AWAY:
                     say(f"SLURM has not answered for {AWAY / 60:.0f} minutes: {error}")
                     return "away"
             except Refused as error:
-                done = sum(len(array.runs) for array in launcher.launch.arrays)
-                rest = f"; {done} others are in the queue" if done else ""
-                raise InputError(f"SLURM refuses the jobs: {error}{rest}") from None
+                if detach or not any(map(_under_way, steps)):
+                    raise InputError(f"SLURM refuses the jobs: {error}") from None
+                say(f"SLURM refuses {len(waiting)} runs, which are left: {error}")
+                waiting = []
             show(steps)
             if detach:
                 if waiting:
                     say(f"{len(waiting)} runs do not fit into the queue yet; the same command submits them later")
                 return "detached"
             over = {step.run.run_id for step in ended}
-            going = [step for step in steps if step.run.run_id in followed and _goes_on(step, over)]
+            going = [step for step in steps if step.run.run_id in (followed or ()) and _goes_on(step, over)]
             if not waiting and not going:
                 return "done"
             if going and all(step.stuck for step in going):
@@ -184,8 +196,8 @@ def _retried(
         run_id = step.run.run_id
         if step.failed_there and watch.again(step, complete):
             if step.failure == "out of memory" and launcher.retries.smaller_batch:
-                parts = launcher.accumulation.get(run_id, step.run.spec.training.accumulation)
-                launcher.accumulation[run_id] = 2 * parts
+                before = step.record.accumulation if step.record else None
+                launcher.accumulation[run_id] = 2 * (before or step.run.spec.training.accumulation)
             say(f"{run_id} is submitted again: {step.why}")
             yield step.run
 
@@ -200,13 +212,14 @@ def _submitted(
 ) -> list[Run]:
     """Submits as many of ``waiting`` as the queue takes, and returns the others."""
     cluster = launcher.cluster
-    known = queue.limits()
-    most = cluster.max_submit or known.get("MaxSubmit")
-    room = len(waiting) if most is None else max(0, most - queue.waiting())
-    largest = largest_array(cluster, known)
+    launcher.limits = launcher.limits or queue.limits()
     live = {step.run.run_id: step.job for step in steps if step.queued and step.job}
+    most = launcher.most if launcher.most is not None else cluster.max_submit or launcher.limits.get("MaxSubmit")
+    room = len(waiting) if most is None else max(0, most - queue.waiting())
+    largest = largest_array(cluster, launcher.limits)
     if max_parallel:
-        max_parallel -= sum(array.at_once or 0 for array in launcher.launch.arrays if live.keys() & set(array.runs))
+        running = [(array.at_once or 0, live.keys() & set(array.runs)) for array in launcher.launch.arrays]
+        max_parallel -= sum(min(at_once, len(alive)) for at_once, alive in running)
     now = list(waiting[:room])
     if not now or (max_parallel is not None and max_parallel < 1):
         return list(waiting)
@@ -220,8 +233,10 @@ def _submitted(
     try:
         submit(launcher, planned, live)
     except Refused as error:
-        if not error.for_now:
+        others = queue.waiting()
+        if not error.for_now or (len(now) == 1 and not others):
             raise
+        launcher.most = others + len(now) // 2
         say(f"{error}; the rest is submitted when others have ended")
     done = {run_id for array in launcher.launch.arrays[earlier:] for run_id in array.runs}
     return [run for run in waiting if run.run_id not in done]

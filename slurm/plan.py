@@ -42,6 +42,8 @@ class Step:
     """The run's last one, as far as SLURM remembers it."""
     submission: Submission | None = None
     now: Progress | None = None
+    in_vain: bool = False
+    """Whether the run that it needs has failed in a way that the same code would only repeat."""
 
     @property
     def queued(self) -> bool:
@@ -60,7 +62,7 @@ class Step:
 
     def starts(self, retry: bool) -> bool:
         """Whether `run`, or `retry`, starts it; one under way elsewhere is waited for."""
-        return self.state != "complete" and (retry or self.failure not in NOT_REPEATED)
+        return self.state != "complete" and (retry or not (self.in_vain or self.failure in NOT_REPEATED))
 
 
 def plan(
@@ -86,12 +88,20 @@ def plan(
         for run in wanted
     ]
     complete = {step.run.run_id for step in steps if step.state == "complete"}
-    return [_behind(step, complete) for step in steps]
+    lost = {step.run.run_id for step in steps if step.failure in NOT_REPEATED}
+    found = []
+    for step in steps:  # each behind the one it needs
+        step = _behind(step, complete, lost)
+        lost |= {step.run.run_id} if step.in_vain else set()
+        found.append(step)
+    return found
 
 
-def _behind(step: Step, complete: set[str]) -> Step:
-    """``step``, or, where the run it needs has no result yet, one that says so."""
+def _behind(step: Step, complete: set[str], lost: set[str]) -> Step:
+    """``step``, or, where the run it needs has no result yet, or will have none, one that says so."""
     needed = step.run.needed
+    if needed is not None and needed.run_id in lost and step.state != "complete" and not step.queued:
+        return replace(step, why=f"needs {needed.run_id}, which has failed", in_vain=True)
     if step.state != "waiting" or step.job or needed is None or needed.run_id in complete:
         return step
     return replace(step, why=f"waits for {needed.run_id}")
@@ -114,7 +124,7 @@ def _step(
     at, now = holder(folder), progress(folder)
     epoch = pace.get(_kind(run.spec)) or pace.get(_kind(run.spec, ANY))
     seconds = epoch * _epochs(run.spec) if epoch else None
-    since = submission.array.submitted if submission else ""
+    since = _since(record, submission)
     state = state_of(record, job, at is not None, since)
     how_far = f"epoch {now.epoch} of {now.epochs}" if now else ""
     failure = None
@@ -134,6 +144,17 @@ def _step(
         sibling = siblings.get((_kind(run.spec), run.spec.seed))
         told = _difference(run, sibling) if sibling else "no record yet"
     return Step(run, state, told, failure, seconds, record, job, submission, now)
+
+
+def _since(record: Record | None, submission: Submission | None) -> str:
+    """When the run was last submitted, for a comparison with its record; clocks of two machines may differ, so that a
+    record which names its job is before all of that time, or behind it."""
+    if submission is None:
+        return ""
+    array, job = submission.array, record.provenance.job if record else None
+    if job is None or array.number is None:
+        return array.submitted
+    return "" if (job.number, job.task) == (str(array.number), submission.place) else "~"
 
 
 def _kind(spec: RunSpec, variant: str | None = None) -> Kind:

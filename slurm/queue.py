@@ -15,6 +15,9 @@ DEADLINE = 60.0
 _INHERITED = ("SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
+_OWN_JOBS = ("squeue", "--noheader", f"--user={getuser()}")
+"""Of this user alone: else SLURM sends the whole cluster's."""
+
 Key = tuple[str, int | None]
 """Name of the array, and place in it; none where the array has one job alone."""
 
@@ -92,7 +95,8 @@ def jobs(names: Iterable[str], since: str) -> dict[Key, Job]:
         accounted = dict(_accounted(listed, since))
     except Unreachable:  # no accounting: less detail
         accounted = {}
-    found = {**accounted, **queued}
+    # what accounting takes to be alive and the controller does not know was lost with a controller
+    found = {**{key: job for key, job in accounted.items() if job.state not in ("PENDING", "RUNNING")}, **queued}
     for key, job in queued.items():
         if past := accounted.get(key):  # which alone tells of memory, and of a task's signal
             found[key] = replace(job, exit=past.exit if past.exit and past.exit[1] else job.exit, memory=past.memory)
@@ -103,7 +107,7 @@ def _queued(names: str) -> Iterator[tuple[Key, Job]]:
     """Without ``--array``, for squeue 22.05 then drops the last of "0-18:2"; jobs that wait stand in one line."""
     names_of_fields = ("Name", "ArrayJobID", "ArrayTaskID", "State", "Reason", "NodeList", "TimeUsed", "TimeLeft")
     fields = ",".join(f"{name}:0|" for name in (*names_of_fields, "RestartCnt", "exit_code"))
-    for line in call("squeue", "--noheader", "--states=all", f"--name={names}", "-O", fields).splitlines():
+    for line in call(*_OWN_JOBS, "--states=all", f"--name={names}", "-O", fields).splitlines():
         name, number, listed, state, reason, nodes, used, left, restarts, status = line.split("|")[:-1]
         job = Job(
             number=number,
@@ -180,7 +184,7 @@ def cancel(numbers: Iterable[str]) -> None:
 
 
 def limits() -> dict[str, int]:
-    """What the cluster limits, as far as it says: MaxArraySize, and MaxSubmit of this user."""
+    """What the cluster limits, as far as it says: MaxArraySize, and MaxSubmit of this user in the widest account."""
     found: dict[str, int] = {}
     for line in call("scontrol", "show", "config").splitlines():
         name, _, value = line.partition("=")
@@ -188,11 +192,11 @@ def limits() -> dict[str, int]:
             found["MaxArraySize"] = int(value)
     try:
         user = f"user={getuser()}"
-        said = call("sacctmgr", "--noheader", "--parsable2", "show", "assoc", user, "format=MaxSubmit,GrpSubmit")
+        said = call("sacctmgr", "--noheader", "--parsable2", "show", "assoc", user, "format=MaxSubmit")
     except Unreachable:
         return found
-    submits = [int(value) for line in said.splitlines() for value in line.split("|") if value.isdigit()]
-    return found | ({"MaxSubmit": min(submits)} if submits else {})
+    submits = [int(line) if line.isdigit() else 0 for line in said.split("\n")[:-1]]
+    return found | ({"MaxSubmit": max(submits)} if submits and all(submits) else {})
 
 
 def longest(partitions: str) -> int | None:
@@ -208,7 +212,7 @@ def longest(partitions: str) -> int | None:
 
 def waiting() -> int:
     """How many jobs of this user are in the queue, whoever put them there."""
-    return len(call("squeue", "--noheader", "--array", f"--user={getuser()}", "-o", "%i").split())
+    return len(call(*_OWN_JOBS, "--array", "-o", "%i").split())
 
 
 def hosts(nodes: str) -> list[str]:

@@ -53,7 +53,11 @@ SLURM_STATES: dict[str, State] = {
 }
 """Every state of a job that SLURM's manuals list (squeue, sacct), where no record says more."""
 _LIVE: tuple[State, ...] = ("waiting", "starting", "running", "requeued")
-OF_FAILURES: dict[str, State] = {"out of memory": "out of memory", "timed out": "timed out"}
+OF_FAILURES: dict[str, State] = {
+    "out of memory": "out of memory",
+    "timed out": "timed out",
+    "node failure": "node failure",
+}
 """Kinds of failure in a record that are states of their own."""
 
 STUCK = (

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel
 
+from hbi.errors import InputError
 from hbi.files import write_atomically
 from hbi.metrics.registry import headline
 
@@ -88,7 +89,9 @@ def held(folder: Path, give_up: Callable[[], bool], launcher: int | None = None)
 
         def lost() -> bool:
             owner = _owner(folder)
-            return owner is None or owner.token != me.token
+            if owner is None:  # a shared folder that does not answer for a moment is no word
+                return not (folder / OWNER).exists()
+            return owner.token != me.token
 
         try:
             yield lost
@@ -134,6 +137,11 @@ def taken(lock: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise InputError(
+            f"{lock.name}: this file system knows no locks ({error.strerror}); put the runs elsewhere, or have it "
+            "mounted with them (Lustre: flock)"
+        ) from error
     return True
 
 

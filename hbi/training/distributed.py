@@ -38,6 +38,7 @@ WAIT = timedelta(days=7)
 killed, is noticed at once.)"""
 MEETING = timedelta(minutes=10)
 """Longest wait of processes that somebody else has started for each other to appear."""
+TRAIN = "train"
 FAILURE = "failure"
 """Key under which one that fails says why, in the place where they met."""
 PATIENCE = 5.0
@@ -171,7 +172,7 @@ def spawn(processes: int, device: torch.device, follow: Callable[..., object], *
         yield
         return
     if _meeting:
-        agreed(True)
+        agreed(TRAIN)
         try:
             yield
         except RuntimeError as error:
@@ -212,17 +213,17 @@ def spawn(processes: int, device: torch.device, follow: Callable[..., object], *
 
 
 @contextmanager
-def together(rank: int, world: int, host: str, port: int, device: torch.device) -> Iterator[None]:
+def together(rank: int, world: int, host: str, port: int, device: torch.device, local: int = 0) -> Iterator[None]:
     """Inside, this is process ``rank`` of ``world`` that somebody else (srun) has started, on any number of machines.
 
-    ``host``: machine of the first process, where they meet. A process that fails tells the first, for which ``spawn``
-    raises its failure.
+    ``host``: machine of the first process, where they meet. ``local``: this one's number on its machine, which is that
+    of its GPU. A process that fails tells the first, for which ``spawn`` raises its failure.
     """
     global _meeting
     store = _meeting = dist.TCPStore(  # type: ignore[attr-defined]
         host, port, world, is_master=rank == 0, timeout=MEETING
     )
-    _take_device(rank, device)
+    _take_device(local, device)
     dist.init_process_group(_backend(device), store=store, rank=rank, world_size=world, timeout=WAIT)
     try:
         yield
@@ -236,15 +237,19 @@ def together(rank: int, world: int, host: str, port: int, device: torch.device) 
             dist.destroy_process_group()
 
 
-def attend(follow: Callable[[], object]) -> None:
-    """What the processes after the first do inside ``together``: they follow whenever the first one trains."""
-    while agreed(False):
+def attend(follow: Callable[[], object]) -> str:
+    """What the processes after the first do inside ``together``: they follow whenever the first one trains.
+
+    Returns the word with which the first has dismissed them.
+    """
+    while (word := agreed("")) == TRAIN:
         follow()
+    return word
 
 
-def dismiss() -> None:
+def dismiss(word: str) -> None:
     """Ends ``attend`` in the others."""
-    agreed(False)
+    agreed(word)
 
 
 def _said(store: Any) -> RunFailure | None:

@@ -115,7 +115,7 @@ import sys, torch
 from hbi.training.distributed import attend, dismiss, together
 rank, port = int(sys.argv[1]), int(sys.argv[2])
 with together(rank, 2, "127.0.0.1", port, torch.device("cpu")):
-    attend(lambda: sys.exit(3)) if rank else dismiss()
+    attend(lambda: sys.exit(3)) if rank else dismiss("well")
 """
     from tests.results.mlflow_server import free_port
 

@@ -151,7 +151,7 @@ def test_runs_that_were_cancelled_while_they_waited_are_known_as_such(cluster: C
     try:
         steps = look(wanted, {}, tmp_path)
         assert [step.state for step in steps] == ["waiting"] * 20
-        assert list(cancel_jobs([steps[place] for place in places]))
+        assert list(cancel_jobs([steps[place] for place in places], launchers=True))
         time.sleep(1)
         expected = ["cancelled" if place in places else "waiting" for place in range(20)]
         assert [step.state for step in look(wanted, {}, tmp_path)] == expected

@@ -132,11 +132,10 @@ def test_twelve_runs_two_at_a_time_in_an_array_for_each_resource_set(cluster, tm
 
 def test_a_run_waits_for_the_one_it_needs(cluster, prepared):
     suite = SUITE.replace("epochs: 3", "epochs: 1").replace("  - no-hbi: {seeds: [0, 1]}\n  - hbi", "  - hbi-estimated")
-    folder = prepared(suite.replace(", device: cpu", ""), PROFILE.replace("gpus: 0", "gpus: 1"))
+    folder = prepared(suite)
     done = finished(launch(cluster, folder))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "as 3 arrays" in done.stdout
-    assert re.search(r"asked +GPUs", ask(cluster, folder, "status").stdout)
     ended = {record["spec"]["variant"]: record["finished"] for record in records(folder).values()}
     assert ended["hbi-no-banzhaf"] <= ended["estimator"] <= ended["hbi-estimated"]
 
@@ -410,7 +409,7 @@ def test_a_job_that_only_a_person_can_free_does_not_hold_the_command(cluster, pr
     assert done.returncode == 1
     assert "waits for something that does not come by itself" in done.stdout
     assert len(records(folder)) == 2
-    assert "1 jobs cancelled" in ask(cluster, folder, "cancel").stdout
+    assert "1 job cancelled" in ask(cluster, folder, "cancel").stdout
 
 
 def test_a_node_that_fails(cluster, prepared, undisturbed):
@@ -469,6 +468,32 @@ def test_the_commands_of_the_documents(cluster, prepared):
         _, *arguments = [smaller.get(word, word) for word in command.split()]
         done = call(*" ".join(arguments).split(), cwd=folder, environment=cluster.environment)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def test_a_gpu_that_torch_does_not_see_is_not_replaced_by_the_cpu(cluster, prepared):
+    """The cluster gives false GPUs."""
+    suite = SUITE.replace("epochs: 3", "epochs: 1").replace(", device: cpu", "") + "retries: {killed: 0}\n"
+    folder = prepared(suite, PROFILE.replace("gpus: 0", "gpus: 1"))
+    done = finished(launch(cluster, folder, "--only", "hbi"))
+    assert done.returncode == 1
+    assert re.search(r"asked +GPUs", ask(cluster, folder, "status").stdout)
+    (run,) = [step["run"] for step in steps(cluster, folder) if step["label"] == "hbi"]
+    assert "the job has GPUs (0), but torch" in call("logs", run, cwd=folder, environment=cluster.environment).stdout
+
+
+def test_a_limit_that_only_sbatch_knows(cluster, prepared):
+    """Of a QOS: submitting stops at it, and goes on when others have ended."""
+    if "slurmdbd" not in (cluster.prefix / "etc" / "slurm.conf").read_text():
+        pytest.skip("the cluster has no accounting here")
+    cluster.run("sacctmgr", "-i", "modify", "qos", "normal", "set", "MaxSubmitJobsPerUser=2")
+    try:
+        folder = prepared(SUITE.replace("epochs: 3", "epochs: 1"))
+        done = finished(launch(cluster, folder))
+    finally:
+        cluster.run("sacctmgr", "-i", "modify", "qos", "normal", "set", "MaxSubmitJobsPerUser=-1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the rest is submitted when others have ended" in done.stdout
+    assert len(records(folder)) == 3
 
 
 @pytest.mark.parametrize(

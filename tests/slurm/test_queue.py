@@ -1,14 +1,15 @@
 """What SLURM says of jobs, asked of a real one: how they ended, which they are, and what there is when it is silent."""
 
 import getpass
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from slurm import queue
+from slurm.job import AGAIN
 from slurm.states import state_of, why
+from slurm.submit import REQUEUE
 from tests.slurm.conftest import Cluster, wait_until
 from tests.slurm.examples import use, without_slurm
 
@@ -26,10 +27,8 @@ esac
 ENDED = ["COMPLETED", "FAILED", "FAILED", "FAILED", "CANCELLED", "COMPLETED"]
 PUT_BACK = f"""#!/bin/bash
 [ "$SLURM_ARRAY_TASK_ID" = 1 ] && [ -z "$SLURM_RESTART_COUNT" ] || exit 0
-cd {ROOT} && {sys.executable} -c '
-from slurm.job import OnCluster, _again
-_again(None, OnCluster(code="/", minutes=9, warning_seconds=10, requeues=9), seconds=0.0, steps=1)'
-sleep 300
+(exit {AGAIN})
+{REQUEUE}
 """
 """Of the two jobs of an array the last puts itself back into the queue, as a run does that was warned."""
 BEFORE = "2020-01-01T00:00:00"
