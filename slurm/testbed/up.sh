@@ -134,7 +134,8 @@ if [ "$TESTBED_ACCOUNTING" = dbd ]; then
     accounting="AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=localhost
 AccountingStoragePort=$((base + 19))
-AccountingStoragePass=$RUN/munge.sock"
+AccountingStoragePass=$RUN/munge.sock
+AccountingStorageEnforce=limits,qos"
 fi
 write "$ETC/plugstack.conf" </dev/null # the system's own must not be read
 # slurmd loads a plugin for cgroups even where nothing uses it, and its own search for the version kills it in many
@@ -254,6 +255,13 @@ StorageLoc=slurm_acct_db
 END
     alive "$RUN/slurmdbd.pid" || start slurmdbd
     wait_for 30 "slurmdbd answers" accounting_answers
+    # limits are enforced, as on a real cluster: who submits needs an account
+    if [ -z "$(timeout 15 sacctmgr -n list account testbed)" ]; then
+        for entity in "cluster testbed" "account testbed" "user $me account=testbed"; do
+            # shellcheck disable=SC2086 # words
+            timeout 15 sacctmgr -i add $entity >/dev/null || true # there already
+        done
+    fi
 fi
 
 # ---- controller and nodes ------------------------------------------------------------------------------------------
