@@ -1,0 +1,212 @@
+"""What each stage of a system costs, for a caption, a video, a pair and a step of training."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hbi.config import LEVELS, HBIConfig, imported
+from hbi.cost.flops import FlopReport, count_flops
+from hbi.data.batches import Batch
+from hbi.errors import InputError
+from hbi.games.estimator import BanzhafEstimator
+from hbi.models import Encoded
+from hbi.models.banzhaf_loss import teacher_logits
+from hbi.models.base import initialised
+from hbi.models.encoder import ClipEncoder, encoder_sizes
+from hbi.models.hbi import HBI
+from hbi.models.hbi_qa import HBIQA
+
+
+def stages(
+    config: HBIConfig,
+    words: int,
+    frames: int,
+    batch: int = 128,
+    gallery: tuple[int, int] = (1, 1),
+    resolution: int | None = None,
+) -> dict[str, FlopReport]:
+    """The FLOPs of each stage of the system that ``config`` describes; no item has padding.
+
+    words, frames   of each caption and each video
+    batch           pairs of a training step
+    gallery         queries and videos whose similarity is computed; (1, 1): one pair
+    resolution      side of the frames, pixels; none: the encoder's own
+
+    In evaluation, without gradient:
+
+    "text encoder"          the words of a caption through the encoder
+    "frame encoder"         the frames of a video through it, from uint8 on
+    "temporal"              the transformer over the frames of a video
+    "merge/SIDE/LEVEL"      an item's tokens become those of LEVEL; SIDE is text or video
+    "scores/SIDE/LEVEL"     the scores of an item's tokens
+    "encode text"           all that evaluation computes of a caption: the encoder, and what follows for scored levels
+    "encode video"          the same of a video
+    "similarity"            of the gallery, all scored levels
+    "answer"                to a question, about a video, both encoded; of systems that answer
+    "game/LEVEL"            the interactions of a pair, from its cosines and scores on, as the teacher computes them
+    "estimator/LEVEL"       instead, where the teacher is a network
+    "student/LEVEL"         the student network on a pair
+
+    In training:
+
+    "training step"         forward and backward pass of a batch, without the optimiser; frames that go through a
+                            frozen encoder are left out, for their features are computed once
+
+    The encoder is counted on the meta device, whatever its size. What follows it sorts, clusters and draws by value,
+    and is computed on the CPU, on random features: the nodes of an exact game, whose number follows from the spread of
+    its scores, are those of an untrained model. No weights are read but a teacher's, and where that network is still
+    to be trained it has the published width. Raises InputError for more tokens than the encoder has positions.
+    """
+    sizes = encoder_sizes(config.encoder)
+    if resolution:
+        sizes = {**sizes, "vision_cfg": {**sizes["vision_cfg"], "image_size": resolution}}
+    if max(words, frames) > (reach := _positions(sizes)):
+        raise InputError(f"cost: {words} words and {frames} frames, but encoder {config.encoder} reaches {reach}")
+    config = config.model_copy(update={"pretrained": None})
+    with torch.device("meta"):
+        encoder = _system(config.model_copy(update={"teacher": None}), sizes)
+    with initialised(0, "cost"):
+        rest = _without_encoder(config, sizes)
+        with torch.no_grad():
+            reports = _of_an_item(encoder.eval(), rest.eval(), words, frames)
+            reports |= _of_pairs(rest, words, frames, gallery)
+        reports["training step"] = _training_step(encoder.train(), rest.train(), words, frames, batch)
+    return reports
+
+
+# ---- the two halves -------------------------------------------------------------------------------------------------
+
+
+class _FreeEncoder(ClipEncoder):
+    """Stands where an encoder would and hands out random words, at no cost."""
+
+    learns = True
+
+    def words(self, token_ids: Tensor, mask: Tensor) -> Tensor:
+        return torch.randn(*token_ids.shape, self.width).requires_grad_(self.learns)
+
+
+def _without_encoder(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
+    """The system with a free encoder of the same outer ``sizes``; videos come as features of their frames."""
+    side, heads = sizes["vision_cfg"]["image_size"], sizes["text_cfg"]["heads"]
+    smallest = {
+        "embed_dim": sizes["embed_dim"],
+        "vision_cfg": {"image_size": side, "patch_size": side, "layers": 1, "width": 8, "head_width": 8},
+        "text_cfg": {"context_length": _positions(sizes), "vocab_size": 2, "width": heads, "heads": heads, "layers": 1},
+    }
+    system = _system(config, smallest)
+    system.encoder = _FreeEncoder(smallest)
+    system.encoder.learns = config.freeze != "encoder"
+    if config.teacher and config.teacher.needs:
+        system.teach(BanzhafEstimator())
+    return system
+
+
+def _positions(sizes: dict[str, Any]) -> int:
+    reach: int = sizes["text_cfg"].get("context_length", 77)
+    return reach
+
+
+def _system(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
+    system: HBI = imported(config.builder)(config, 0, sizes)
+    return system
+
+
+# ---- the stages -----------------------------------------------------------------------------------------------------
+
+
+def _of_an_item(encoder: HBI, rest: HBI, words: int, frames: int) -> dict[str, FlopReport]:
+    caption, video = _captions(1, words), _videos(1, frames, rest)
+    of_words = count_flops(encoder.encoder.words, *(tensor.to("meta") for tensor in caption))
+    of_frames = count_flops(encoder.frame_features, _pictures(1, frames, encoder))
+    reports = {
+        "text encoder": of_words,
+        "frame encoder": of_frames,
+        "temporal": count_flops(rest.temporal, *video),
+        "encode text": of_words + count_flops(rest.encode_text, *caption),
+        "encode video": of_frames + count_flops(rest.encode_video, *video),
+    }
+    sides = {
+        "text": (rest.encoder.words(*caption), caption[1], rest.text_merge, rest.word_scores),
+        "video": (rest.temporal(*video), video[1], rest.video_merge, rest.frame_scores),
+    }
+    for side, (tokens, mask, merges, scores) in sides.items():
+        for level in LEVELS:
+            if level in merges:
+                given = tokens, mask, torch.Generator().manual_seed(0)
+                reports[f"merge/{side}/{level}"] = count_flops(merges[level], *given)
+                tokens, mask = merges[level](*given)
+            if level in scores:
+                reports[f"scores/{side}/{level}"] = count_flops(scores[level], tokens)
+    return reports
+
+
+def _of_pairs(rest: HBI, words: int, frames: int, gallery: tuple[int, int]) -> dict[str, FlopReport]:
+    pair = _encoded_pair(rest.eval(), words, frames)
+    reports = {"similarity": count_flops(rest.similarity, *map(_many, pair, gallery))}
+    if isinstance(rest, HBIQA):
+        reports["answer"] = count_flops(rest.answers, *pair)
+    teacher, departures = rest.config.teacher, rest.config.departures
+    if teacher is None:
+        return reports
+    pair = _encoded_pair(rest.train(), words, frames)  # in training every level is encoded
+    for level in rest.config.levels:
+        game = rest.game(level, *pair)
+        learned = level == "entity" or departures.merged_teacher == "released"
+        network = rest.taught_by if learned else None
+        seen = None if departures.kl_padding == "released" else game.cells
+        generator = torch.Generator().manual_seed(0)
+        reports[f"{'estimator' if network else 'game'}/{level}"] = count_flops(
+            teacher_logits, teacher, game, network, seen, generator
+        )
+        reports[f"student/{level}"] = count_flops(rest.student[level], game.similarity, seen)
+    return reports
+
+
+def _training_step(encoder: HBI, rest: HBI, words: int, frames: int, batch: int) -> FlopReport:
+    captions, videos = _captions(batch, words), _videos(batch, frames, rest)
+    learns = rest.config.freeze != "encoder"
+    rows = torch.arange(batch)
+
+    def encode() -> None:
+        found = [encoder.encoder.words(*(tensor.to("meta") for tensor in captions))]
+        if learns:
+            found.append(encoder.frame_features(_pictures(batch, frames, encoder)))
+            for features in found:
+                features.backward(torch.empty_like(features))
+
+    def compare() -> None:
+        features, mask = videos
+        pairs = Batch(*captions, features.requires_grad_(learns), mask, rows, torch.zeros_like(rows))
+        rest.losses(pairs)["total"].backward()
+
+    return count_flops(encode) + count_flops(compare)
+
+
+# ---- random items ---------------------------------------------------------------------------------------------------
+
+
+def _captions(number: int, words: int) -> tuple[Tensor, Tensor]:
+    """Token ids and mask [N,T]."""
+    return torch.ones(number, words, dtype=torch.int64), torch.ones(number, words, dtype=torch.bool)
+
+
+def _videos(number: int, frames: int, system: HBI) -> tuple[Tensor, Tensor]:
+    """Features of frames [N,F,D] and mask [N,F]."""
+    return torch.randn(number, frames, system.encoder.width), torch.ones(number, frames, dtype=torch.bool)
+
+
+def _pictures(number: int, frames: int, system: HBI) -> Tensor:
+    """[N,F,3,S,S] uint8 on the meta device."""
+    side = system.image_size
+    return torch.empty(number, frames, 3, side, side, dtype=torch.uint8, device="meta")
+
+
+def _encoded_pair(system: HBI, words: int, frames: int) -> tuple[Encoded, Encoded]:
+    return system.encode_text(*_captions(1, words)), system.encode_video(*_videos(1, frames, system))
+
+
+def _many(encoded: Encoded, number: int) -> Encoded:
+    """``number`` items of the same shapes, on the meta device."""
+    return encoded.map(lambda tensor: torch.empty(number, *tensor.shape[1:], dtype=tensor.dtype, device="meta"))
