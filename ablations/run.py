@@ -46,6 +46,9 @@ BROKEN = (
 )
 """What torch says where the machine has failed, not the code."""
 
+THIS_PROCESS = "training and validation, this process"
+"""Seconds, where a run was interrupted: of its last turn."""
+
 PerQuery = dict[str, NDArray[Any]]
 """What stands in ranks.npz beside a record (``results.record.Record.ranks``)."""
 
@@ -97,7 +100,9 @@ def execute(
             }
         )
         outcome, found = {"outcome": "failed", "failure": failure}, None
-    outcome.setdefault("timings", {})["total"] = time.perf_counter() - clock
+    timings = outcome.setdefault("timings", {})
+    here = timings.get(THIS_PROCESS, 0.0)
+    timings["total"] = time.perf_counter() - clock + max(0.0, timings.get("training", here) - here)  # earlier turns too
     outcome |= {"accumulation": accumulation, "peak_memory": memory.peak(device)}
     record = _record(run_id, spec, device, parameters, started, **outcome)
     if requested() == "abandon":  # the run is in other hands: theirs is the record
@@ -135,7 +140,7 @@ def _train(
         "curve": tuple(Epoch(**point) for point in progress.curve),
         "timings": {
             "training": sum(point["seconds"] for point in progress.curve),
-            "training and validation, this process": time.perf_counter() - clock,
+            THIS_PROCESS: time.perf_counter() - clock,
         },
     }
 
