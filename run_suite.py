@@ -337,25 +337,39 @@ def tables(
     runs: RunsOption = Path("runs"),
     json_: JsonOption = False,
 ) -> None:
-    """Prints the suite's table and writes it as Markdown, LaTeX and CSV."""
+    """Prints the suite's tables and writes them as Markdown, LaTeX and CSV."""
     from rich.console import Console
 
     from hbi.metrics.registry import columns_of
+    from results import cost_tables
     from results.collect import collect
+    from results.layout import lay_out
     from results.tables import plain, write_tables
     from results.terminal import terminal
 
     loaded, wanted = _expand(suite, set_, only)
+    records = _records(runs)
     rows = [(run.label, run.run_id) for run in wanted if run.in_tables]
     columns = loaded.metrics or columns_of({run.spec.data.task for run in wanted})
-    table = collect(loaded.name, rows, _records(runs), columns)
+    table = collect(loaded.name, rows, records, columns) if rows else None
+    measured = [records[run.run_id] for run in wanted if run.alone and run.run_id in records]
+    report = next((record.cost for record in measured if record.cost), None)
     if json_:
-        _print_json(plain(table))
+        cost = {"cost": report.model_dump(mode="json")} if report else {}
+        _print_json((plain(table) if table else {"name": loaded.name}) | cost)
         return
     console = Console()
-    typer.echo(terminal(table, styled=console.is_terminal, width=console.width if console.is_terminal else 120))
-    for path in write_tables(table, runs / "tables"):
+    shown = [lay_out(table)] if table else []
+    shown += cost_tables.layouts(loaded.name, report) if report else []
+    width = console.width if console.is_terminal else 120
+    for layout in shown:
+        typer.echo(terminal(layout, styled=console.is_terminal, width=width))
+    written = write_tables(table, runs / "tables") if table else []
+    written += cost_tables.write(loaded.name, report, runs / "tables") if report else []
+    for path in written:
         typer.echo(f"wrote {path}")
+    if loaded.cost and not report:
+        typer.echo(f"no cost has been measured yet: run_suite.py run {suite} --only cost", err=True)
 
 
 @app.command("evaluate")
@@ -419,6 +433,7 @@ def _expand(suite: str, overrides: list[str] | None, only: str | None) -> tuple[
 def _data(name: str, overrides: list[str] | None, size: int | None) -> list[tuple[DataConfig, int]]:
     """The data set ``name``, or all data of the suite ``name``; each with the side of its frames, in pixels."""
     from hbi.config import SystemConfig, datasets
+    from hbi.errors import InputError
     from suites.expand import expand
     from suites.load import suite_on
 
@@ -429,6 +444,8 @@ def _data(name: str, overrides: list[str] | None, size: int | None) -> list[tupl
         if isinstance(run.spec.model, SystemConfig):
             pixels = size or _image_size(run.spec.model.encoder)
             found[run.spec.data.model_dump_json(exclude=not_frames), pixels] = run.spec.data, pixels
+    if not found:
+        raise InputError(f"prepare: suite {name} reads no data")
     return list(found.values())
 
 

@@ -1,14 +1,17 @@
 """What must hold before any run of a suite starts; each mistake is one line."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import hbi.data
-from hbi.config import DATASETS, HBIQAConfig, SystemConfig
+from hbi.config import DATASETS, CostConfig, HBIQAConfig, ModelConfig, SystemConfig
 from hbi.data import Dataset, Progress
 from hbi.errors import InputError
 from suites.spec import RunSpec
+
+TOKENS = ("words", "frames")
+"""Sizes that are bounded by an encoder's positions."""
 
 
 def check(specs: Sequence[RunSpec], cache: Path, progress: Progress, elsewhere: bool = False) -> None:
@@ -25,14 +28,15 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress, elsewhere: 
     datasets: dict[str, Dataset | None] = {}
     for spec in specs:
         key = spec.data.model_dump_json()
-        if key not in datasets:
+        reads = not isinstance(spec.model, CostConfig)
+        if reads and key not in datasets:
             try:
                 datasets[key] = hbi.data.check(spec.data, cache, progress)
             except InputError as error:
                 datasets[key] = None
                 mistakes.append(str(error))
         try:
-            check_fit(spec, datasets[key], elsewhere)
+            check_fit(spec, datasets[key] if reads else None, elsewhere)
             if spec.checkpoint:
                 given(spec)
         except InputError as error:
@@ -67,17 +71,16 @@ def check_fit(spec: RunSpec, dataset: Dataset | None, elsewhere: bool = False) -
     """Raises InputError where parts of ``spec`` do not fit each other, the data (none: unreadable) or this machine."""
     import torch
 
-    from hbi.models.encoder import check_weights, encoder_sizes
+    from hbi.models.encoder import check_weights
     from hbi.training.distributed import each
 
-    if isinstance(spec.model, SystemConfig):  # other runs come after one that is
-        sizes = encoder_sizes(spec.model.encoder)
-        reach = sizes["text_cfg"].get("context_length", 77)
-        for option in ("max_words", "max_frames"):
-            if (asked := getattr(spec.data, option)) > reach:
-                raise InputError(
-                    f"data.{option} is {asked}, but encoder {spec.model.encoder} reaches {reach} positions"
-                )
+    if isinstance(spec.model, CostConfig):
+        for case in spec.model.cases:
+            asked = {"cost.words": case.words, "cost.frames": case.frames}
+            asked |= {f"cost.scaling.{size}": sizes[-1] for size, sizes in spec.model.scaling.items() if size in TOKENS}
+            _check_reach(case.model, asked)
+    elif isinstance(spec.model, SystemConfig):  # other runs come after one that is
+        _check_reach(spec.model, {f"data.{name}": getattr(spec.data, name) for name in ("max_words", "max_frames")})
         if spec.model.pretrained and not spec.checkpoint:
             check_weights(spec.model.pretrained, spec.model.encoder)
     elif spec.training.selection != "last":
@@ -100,3 +103,14 @@ def check_fit(spec: RunSpec, dataset: Dataset | None, elsewhere: bool = False) -
         )
     if spec.training.selection == "validation" and "val" not in dataset.splits:
         raise InputError(f"training.selection: {dataset.name} has no validation split here; take last, or hold one out")
+
+
+def _check_reach(model: ModelConfig, asked: Mapping[str, int]) -> None:
+    """Raises InputError where more tokens are ``asked`` for than the encoder has positions."""
+    from hbi.models.encoder import encoder_sizes
+
+    assert isinstance(model, SystemConfig)
+    reach = encoder_sizes(model.encoder)["text_cfg"].get("context_length", 77)
+    for option, number in asked.items():
+        if number > reach:
+            raise InputError(f"{option} is {number}, but encoder {model.encoder} reaches {reach} positions")

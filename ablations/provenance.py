@@ -4,11 +4,11 @@ import os
 import platform
 import socket
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import torch
 
 from ablations.sources import origin
+from hbi.cost.machine import processor
 from results.record import ClusterJob, Provenance
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "decord", "av", "hbi-benchmark")
@@ -23,7 +23,7 @@ def provenance(device: torch.device, threads: int, decoder: str, parameters: int
         python=platform.python_version(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
         host=socket.gethostname(),
-        cpu=f"{_processor()}, {os.cpu_count()} cores",
+        cpu=f"{processor()}, {os.cpu_count()} cores",
         gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         threads=threads,
         decoder=decoder,
@@ -52,11 +52,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from ablations import memory
+from ablations.cost import measured
 from ablations.game_methods import learned
 from ablations.provenance import provenance
 from ablations.trained import given, untrained
 from ablations.work import Work, device_of
+from hbi.config import CostConfig
 from hbi.data.batches import steps_per_epoch
 from hbi.data.video import decoder_version
 from hbi.errors import InputError, RunFailure
@@ -49,8 +51,8 @@ BROKEN = (
 THIS_PROCESS = "training and validation, this process"
 """Seconds, where a run was interrupted: of its last turn."""
 
-PerQuery = dict[str, NDArray[Any]]
-"""What stands in ranks.npz beside a record (``results.record.Record.ranks``)."""
+Arrays = dict[str, NDArray[Any]]
+"""What stands in a file beside a record (``results.record.Record.ranks`` and ``samples``)."""
 
 
 def execute(
@@ -73,20 +75,17 @@ def execute(
     device = device_of(spec.runtime.device)
     memory.reset_peak(device)
     outcome: dict[str, Any]
-    found: PerQuery | None = None
+    beside: dict[str, Arrays] = {}
     parameters = 0
     try:
         _check_files(spec)
-        done = with_parts(spec, accumulation)
-        work = Work(done, given(spec) if spec.checkpoint else untrained(spec, folder.parent), cache, device, log)
-        parameters = sum(weight.numel() for weight in work.model.parameters() if weight.requires_grad)
-        outcome = {} if spec.checkpoint else _train(work, folder, cache, log, requested)
-        trained = time.perf_counter()
-        metrics, found = _evaluate(work, folder)
-        timings = {**outcome.get("timings", {}), "evaluation": time.perf_counter() - trained}
-        outcome |= {"outcome": "complete", "metrics": metrics, "timings": timings}
-        if "weights" in spec.keep:
-            work.model.save(folder / WEIGHTS)
+        if isinstance(spec.model, CostConfig):
+            outcome, beside = measured(spec.model, spec.seed, device, log, requested)
+        else:
+            done = with_parts(spec, accumulation)
+            work = Work(done, given(spec) if spec.checkpoint else untrained(spec, folder.parent), cache, device, log)
+            parameters = sum(weight.numel() for weight in work.model.parameters() if weight.requires_grad)
+            outcome, beside = _result(work, folder, cache, log, requested)
     except (Stopped, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -99,7 +98,7 @@ def execute(
                 "trace": traceback.format_exc(),
             }
         )
-        outcome, found = {"outcome": "failed", "failure": failure}, None
+        outcome, beside = {"outcome": "failed", "failure": failure}, {}
     timings = outcome.setdefault("timings", {})
     here = timings.get(THIS_PROCESS, 0.0)
     timings["total"] = time.perf_counter() - clock + max(0.0, timings.get("training", here) - here)  # earlier turns too
@@ -107,7 +106,7 @@ def execute(
     record = _record(run_id, spec, device, parameters, started, **outcome)
     if requested() == "abandon":  # the run is in other hands: theirs is the record
         raise Stopped
-    record = write_record(folder, record, found)
+    record = write_record(folder, record, **beside)
     if record.outcome == "complete":  # what failed keeps its last good checkpoint
         for file in (STATE, BEST):
             (folder / file).unlink(missing_ok=True)
@@ -124,6 +123,20 @@ def _check_files(spec: RunSpec) -> None:
             same = False
         if not same:
             raise InputError(f"{option}: {path} is not the file it was when the suite was read; start it again")
+
+
+def _result(
+    work: Work, folder: Path, cache: Path, log: Callable[[Event], None], requested: Callable[[], Request | None]
+) -> tuple[dict[str, Any], dict[str, Arrays]]:
+    """Trains, where no weights are given, and evaluates: what a record says of that, and what lies beside it."""
+    outcome = {} if work.spec.checkpoint else _train(work, folder, cache, log, requested)
+    trained = time.perf_counter()
+    metrics, ranks = _evaluate(work, folder)
+    timings = {**outcome.get("timings", {}), "evaluation": time.perf_counter() - trained}
+    if "weights" in work.spec.keep:
+        work.model.save(folder / WEIGHTS)
+    outcome |= {"outcome": "complete", "metrics": metrics, "timings": timings}
+    return outcome, {"ranks": ranks} if ranks else {}
 
 
 def _train(
@@ -203,7 +216,7 @@ def _metrics(work: Work, split: str) -> dict[str, float]:
     return metrics
 
 
-def _evaluate(work: Work, folder: Path) -> tuple[dict[str, float], PerQuery | None]:
+def _evaluate(work: Work, folder: Path) -> tuple[dict[str, float], Arrays | None]:
     """The metrics on the test split, and what they follow from; none of a model that is no system."""
     if isinstance(work.model, EstimatorTraining):
         return learned(work.model, work.pairs("test")), None
@@ -216,12 +229,12 @@ def _evaluate(work: Work, folder: Path) -> tuple[dict[str, float], PerQuery | No
     return metrics | plugin_values(scores, groups), ranked
 
 
-def _ranked(work: Work, split: str, scores: NDArray[np.float32]) -> tuple[dict[str, float], PerQuery]:
+def _ranked(work: Work, split: str, scores: NDArray[np.float32]) -> tuple[dict[str, float], Arrays]:
     ranked = work.ranks(split, scores)
     return {f"{way}/{name}": value for way, rank in ranked.items() for name, value in summarise(rank).items()}, ranked
 
 
-def _answered(work: Work, split: str) -> tuple[dict[str, float], PerQuery]:
+def _answered(work: Work, split: str) -> tuple[dict[str, float], Arrays]:
     predicted, answer = work.predictions(split), work.labels[split].numpy()
     correct = answered_right(predicted, answer).astype(np.uint8)
     return qa_metrics(predicted, answer, work.splits[split].captions), {"correct": correct}

@@ -16,9 +16,10 @@ from hbi.metrics.post_processing import (
     dynamic_inverted_softmax,
 )
 from hbi.metrics.registry import plugin_values
-from hbi.metrics.retrieval import Direction, Ties, ranks, summarise
+from hbi.metrics.retrieval import Direction, Ties, blocks, ranks, summarise
 from hbi.metrics.saved import Saved, read_similarity
 from results.collect import Cell, Row, Table
+from results.layout import Layout, lay_out
 
 POST_PROCESSING = ("none", "dsl", "qb-norm")
 _MARKS = {
@@ -50,12 +51,10 @@ def evaluate(
         raise InputError("--scale is a number above 0, and that of --post-processing dsl or qb-norm")
     saved = read_similarity(file, groups)
     try:
-        processed = _processed(saved, post_processing, scale)
-        metrics = {
-            f"{way}/{name}": value
-            for way, scores in processed.items()
-            for name, value in summarise(ranks(scores, way, _list(saved), cast(Ties, ties))).items()
-        }
+        metrics: dict[str, float] = {}
+        for way in _directions(saved, post_processing):
+            rank = ranks(_processed(saved, way, post_processing, scale), way, _list(saved), cast(Ties, ties))
+            metrics |= {f"{way}/{name}": value for name, value in summarise(rank).items()}
         if post_processing == "none":
             column = np.arange(len(saved.similarity)) if saved.groups is None else saved.groups
             metrics |= plugin_values(saved.similarity, column)
@@ -64,32 +63,52 @@ def evaluate(
     return metrics
 
 
-def as_table(file: Path, metrics: dict[str, float], post_processing: str) -> Table:
+def as_table(file: Path, metrics: dict[str, float], post_processing: str) -> Layout:
     """One row, marked where it is not comparable with those of other protocols."""
     marks = (_MARKS[post_processing],) if post_processing in _MARKS else ()
     cells = tuple(Cell((value,), 1) for value in metrics.values())
-    return Table(file.name, tuple(metrics), (Row(file.stem, cells, marks),))
+    return lay_out(Table(file.name, tuple(metrics), (Row(file.stem, cells, marks),)))
 
 
-def _processed(saved: Saved, post_processing: str, scale: float | None) -> dict[Direction, Scores]:
-    """[N,M] for each direction, for a query's scores depend on what the queries are."""
-    scores = saved.similarity
+def _directions(saved: Saved, post_processing: str) -> tuple[Direction, ...]:
+    """Those that there are scores for after the post-processing. Raises ValueError where it cannot be done."""
     if post_processing == "none":
-        return {"t2v": scores, "v2t": scores}
-    if not all(np.isfinite(a).all() for a in (scores, saved.bank_texts, saved.bank_videos) if a is not None):
+        return "t2v", "v2t"
+    if not all(map(_finite, (saved.similarity, saved.bank_texts, saved.bank_videos))):
         raise ValueError(f"{post_processing} needs finite scores")
     if post_processing == "dsl":
-        scale = scale or DUAL_SOFTMAX_SCALE
-        return {"t2v": dual_softmax(scores, scale), "v2t": dual_softmax(scores.T, scale).T}
-    scale = scale or INVERTED_SOFTMAX_SCALE
-    found: dict[Direction, Scores] = {}
-    if saved.bank_texts is not None:
-        found["t2v"] = dynamic_inverted_softmax(scores, saved.bank_texts, scale)
-    if saved.bank_videos is not None:
-        found["v2t"] = dynamic_inverted_softmax(scores.T, saved.bank_videos.T, scale).T
+        return "t2v", "v2t"
+    ways: tuple[Direction, ...] = ("t2v", "v2t")
+    found = tuple(way for way in ways if _bank(saved, way) is not None)
     if not found:
         raise ValueError("qb-norm needs a bank of queries: an array bank_texts [B,M] or bank_videos [N,B] in an npz")
     return found
+
+
+def _finite(scores: Scores | None) -> bool:
+    return scores is None or all(np.isfinite(scores[rows]).all() for rows in blocks(scores))
+
+
+def _processed(saved: Saved, way: Direction, post_processing: str, scale: float | None) -> Scores:
+    """[N,M] for one of ``_directions``: a query's scores depend on what the queries are."""
+    scores = saved.similarity
+    if post_processing == "none":
+        return scores
+    queries = scores if way == "t2v" else scores.T
+    if post_processing == "dsl":
+        found = dual_softmax(queries, scale or DUAL_SOFTMAX_SCALE)
+    else:
+        bank = _bank(saved, way)
+        assert bank is not None
+        found = dynamic_inverted_softmax(queries, bank, scale or INVERTED_SOFTMAX_SCALE)
+    return found if way == "t2v" else found.T
+
+
+def _bank(saved: Saved, way: Direction) -> Scores | None:
+    """Other queries [B,C] of the direction."""
+    if way == "t2v":
+        return saved.bank_texts
+    return None if saved.bank_videos is None else saved.bank_videos.T
 
 
 def _list(saved: Saved) -> list[int] | None:

@@ -5,6 +5,7 @@ all that tie are marked. Only complete cells compete, and only where at least tw
 rounded up, as on paper: means over two seeds often end in a half, which binary rounding sends up or down.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
@@ -17,42 +18,62 @@ _SYMBOLS = "*†‡§¶"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One cell in print; ``place`` is 1 for the best of its column, 2 for the second."""
+class Column:
+    """One column in print; ``group`` is the title it shares with its neighbours, "" for none.
 
-    mean: str
+    short  stands for the title where there is no room
+    kept   beside the labels, also where groups stand one below the other
+    """
+
+    heading: str
+    group: str = ""
+    short: str = ""
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell in print: ``text``, where it has one ± ``deviation``, then ``rest`` and ``symbol``.
+
+    A column is aligned where ``text`` ends; ``place`` is 1 for the best of its column, 2 for the second.
+    """
+
+    text: str
     deviation: str = ""
+    rest: str = ""
     symbol: str = ""
     place: int = 0
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row in print; ``seeds`` is "3", or "2/3" where one is missing."""
+    """One row in print; ``section`` is the title it shares with its neighbours, "" for none."""
 
     label: str
     symbols: str
-    seeds: str
     entries: tuple[Entry, ...]
+    section: str = ""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A table in print; ``groups`` are neighbouring columns with their common title, "" for none."""
+    """A table in print; ``heading`` is that of the labels, ``notes`` are terms or marks with their meanings."""
 
     name: str
-    metrics: tuple[Metric, ...]
+    heading: str
+    columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     notes: tuple[tuple[str, str], ...]
 
     @property
     def groups(self) -> list[tuple[str, range]]:
-        found, start = [], 0
-        for group, members in groupby(self.metrics, key=lambda one: one.group):
-            stop = start + len(list(members))
-            found.append((GROUPS[group].title if group in GROUPS else "", range(start, stop)))
-            start = stop
-        return found
+        """Neighbouring columns, with their common title."""
+        return _neighbours(column.group for column in self.columns)
+
+    @property
+    def sections(self) -> list[tuple[str, range]]:
+        """Neighbouring lines, with their common title."""
+        return _neighbours(line.section for line in self.lines)
 
 
 def lay_out(table: Table) -> Layout:
@@ -62,15 +83,27 @@ def lay_out(table: Table) -> Layout:
     symbols: dict[str, str] = {}
     lines = []
     for r, row in enumerate(table.rows):
-        marks = "".join(_symbol(mark, symbols) for mark in row.marks)
-        entries = (_entry(row.cells[i], metrics[i], places[i][r], symbols) for i in range(len(metrics)))
-        lines.append(Line(" ".join(row.label.split()), marks, _seeds(row), tuple(entries)))
+        marks = "".join(symbol(mark, symbols) for mark in row.marks)
+        entries = [_entry(row.cells[i], metrics[i], places[i][r], symbols) for i in range(len(metrics))]
+        lines.append(Line(" ".join(row.label.split()), marks, (_seeds(row), *entries)))
     notes = [(symbol, text) for text, symbol in symbols.items()]
     if any(not cell.values for row in table.rows for cell in row.cells):
         notes.append((MISSING, "no result"))
-    if any(line.entries and entry.deviation for line in lines for entry in line.entries):
+    if any(entry.deviation for line in lines for entry in line.entries):
         notes.append(("±", "standard deviation over the seeds (n − 1)"))
-    return Layout(" ".join(table.name.split()), metrics, tuple(lines), tuple(notes))
+    columns = (Column("seeds", kept=True), *map(_column, metrics))
+    return Layout(" ".join(table.name.split()), "variant", columns, tuple(lines), tuple(notes))
+
+
+def symbol(text: str, symbols: dict[str, str]) -> str:
+    """The footnote mark of ``text``: * † ‡ § ¶ ** †† ..., the next free one for a text not seen before."""
+    repeat, index = divmod(len(symbols), len(_SYMBOLS))
+    return symbols.setdefault(text, _SYMBOLS[index] * (repeat + 1))
+
+
+def _column(metric: Metric) -> Column:
+    heading = f"{metric.heading} {metric.arrow}".rstrip()
+    return Column(heading, *GROUPS[metric.group]) if metric.group else Column(heading)
 
 
 def _entry(cell: Cell, column: Metric, place: int, symbols: dict[str, str]) -> Entry:
@@ -78,9 +111,9 @@ def _entry(cell: Cell, column: Metric, place: int, symbols: dict[str, str]) -> E
         return Entry(MISSING)
     deviation = cell.standard_deviation
     return Entry(
-        mean=_rounded(cell.mean, column),
+        text=_rounded(cell.mean, column),
         deviation="" if deviation is None else _rounded(deviation, column),
-        symbol="" if cell.complete else _symbol(f"{len(cell.values)} of {cell.expected} seeds", symbols),
+        symbol="" if cell.complete else symbol(f"{len(cell.values)} of {cell.expected} seeds", symbols),
         place=place,
     )
 
@@ -98,14 +131,17 @@ def _rounded(number: float, column: Metric) -> str:
     return str(Decimal(repr(number)).quantize(Decimal(1).scaleb(-column.decimals), ROUND_HALF_UP))
 
 
-def _seeds(row: Row) -> str:
-    """How many runs gave a number, and of how many where some did not."""
+def _seeds(row: Row) -> Entry:
+    """How many runs gave a number, and of how many where some did not: 3, or 2/3."""
     finished = max((len(cell.values) for cell in row.cells), default=0)
     expected = max((cell.expected for cell in row.cells), default=0)
-    return str(finished) if finished == expected else f"{finished}/{expected}"
+    return Entry(str(finished), rest="" if finished == expected else f"/{expected}")
 
 
-def _symbol(text: str, symbols: dict[str, str]) -> str:
-    """The footnote mark of ``text``: * † ‡ § ¶ ** †† ..., the next free one for a text not seen before."""
-    repeat, index = divmod(len(symbols), len(_SYMBOLS))
-    return symbols.setdefault(text, _SYMBOLS[index] * (repeat + 1))
+def _neighbours(titles: Iterable[str]) -> list[tuple[str, range]]:
+    found, start = [], 0
+    for title, members in groupby(titles):
+        stop = start + len(list(members))
+        found.append((title, range(start, stop)))
+        start = stop
+    return found

@@ -20,7 +20,7 @@ from typing import Any
 
 from hbi.errors import InputError
 from results.record import Epoch, Record
-from results.store import LOG, RANKS, RECORD, run_folder
+from results.store import LOG, RANKS, RECORD, SAMPLES, run_folder
 from suites.spec import RunSpec
 
 _PARAMETERS_A_CALL, _METRICS_A_CALL = 100, 1000  # the most MLflow takes in one batch
@@ -116,7 +116,7 @@ def _fill(client: Any, mlflow_id: str, record: Record, runs: Path) -> None:
     log_parameters(client, mlflow_id, record.spec)
     log_points(client, mlflow_id, _points(record))
     folder = run_folder(runs, record.run_id)
-    for file in (RECORD, RANKS, LOG):
+    for file in (RECORD, RANKS, SAMPLES, LOG):
         if (folder / file).is_file():
             client.log_artifact(mlflow_id, str(folder / file))
     status = "FINISHED" if record.outcome == "complete" else "FAILED"

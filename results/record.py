@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from hbi.config import Config
+from hbi.cost.report import CostReport
 from suites.spec import RunSpec
 
 
@@ -54,7 +55,7 @@ class Failure(Config):
 
 
 class Record(Config):
-    """Complete (``metrics`` and ``ranks``) or failed (``failure``)."""
+    """Complete (``metrics`` and ``ranks``, or ``cost`` and ``samples``) or failed (``failure``)."""
 
     version: Literal[1] = 1
     run_id: str
@@ -70,6 +71,10 @@ class Record(Config):
         None,
         description="File beside the record, what stands behind the metrics query by query: npz with the ranks t2v [N] "
         "and v2t [M] (more where evaluation.ties is released), or, of questions, correct [N]: 1 where right, else 0.",
+    )
+    cost: CostReport | None = Field(None, description="What a run has found that measures cost.")
+    samples: str | None = Field(
+        None, description='File beside the record with its raw times: npz, "LABEL/CALL" [rounds], seconds.'
     )
     curve: tuple[Epoch, ...] = ()
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds, by part of the run.")

@@ -17,6 +17,7 @@ from results.record import Record
 STORE = "store"
 RECORD = "record.json"
 RANKS = "ranks.npz"
+SAMPLES = "samples.npz"
 LOG = "log.txt"
 WEIGHTS = "model.safetensors"
 
@@ -47,20 +48,33 @@ def run_folder(runs: Path, run_id: str) -> Path:
     return runs / STORE / run_id
 
 
-def write_record(folder: Path, record: Record, ranks: Mapping[str, np.ndarray] | None = None) -> Record:
-    """Writes ``ranks`` (arrays as in ``Record.ranks``), then ``record``, and returns the record as written.
+def write_record(
+    folder: Path,
+    record: Record,
+    ranks: Mapping[str, np.ndarray] | None = None,
+    samples: Mapping[str, np.ndarray] | None = None,
+) -> Record:
+    """Writes ``ranks`` and ``samples`` (arrays as Record has them), then ``record``, and returns it as written.
 
-    The record comes last and atomically, and names the ranks file that lies beside it: whoever sees a record
+    The record comes last and atomically, and names the files that lie beside it: whoever sees a record
     sees all of it. Raises OSError (a full disk, say) without leaving a record that was not there before.
     """
-    if ranks is not None:
-        arrays: dict[str, Any] = {name: np.asarray(values) for name, values in ranks.items()}
-        for name in arrays:
-            _check_ranks(name, arrays[name])
-        write_atomically(folder / RANKS, lambda file: np.savez(file, **arrays))
-    record = record.model_copy(update={"ranks": None if ranks is None else RANKS})
+    beside = {
+        "ranks": ranks and _write_arrays(folder / RANKS, ranks),
+        "samples": samples and _write_arrays(folder / SAMPLES, samples),
+    }
+    record = record.model_copy(update={name: file or None for name, file in beside.items()})
     write_atomically(folder / RECORD, record.model_dump_json(indent=1) + "\n")
     return record
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
+    """The name of the file, written."""
+    plain: dict[str, Any] = {name: np.asarray(values) for name, values in arrays.items()}
+    for name, values in plain.items():
+        _check_ranks(name, values)
+    write_atomically(path, lambda file: np.savez(file, **plain))
+    return path.name
 
 
 def read_record(folder: Path) -> Record | None:
@@ -86,19 +100,28 @@ def whole_record(folder: Path) -> Record | None:
 
 def read_ranks(folder: Path, record: Record) -> dict[str, np.ndarray]:
     """The arrays of ``Record.ranks`` by name; {} if there are none. Raises RecordError if damaged."""
-    if record.ranks is None:
+    return _read_arrays(folder, "ranks", record.ranks)
+
+
+def read_samples(folder: Path, record: Record) -> dict[str, np.ndarray]:
+    """Those of ``Record.samples``, likewise."""
+    return _read_arrays(folder, "samples", record.samples)
+
+
+def _read_arrays(folder: Path, kind: str, name: str | None) -> dict[str, np.ndarray]:
+    if name is None:
         return {}
-    path = folder / record.ranks
-    if not is_plain_name(record.ranks):
-        raise RecordError(f"{folder / RECORD}: ranks: {record.ranks!r} is not a file beside the record")
+    path = folder / name
+    if not is_plain_name(name):
+        raise RecordError(f"{folder / RECORD}: {kind}: {name!r} is not a file beside the record")
     try:
         with np.load(path, allow_pickle=False) as file:
-            ranks = {name: file[name] for name in file.files}
-        for name, values in ranks.items():
+            arrays = {name: file[name] for name in file.files}
+        for name, values in arrays.items():
             _check_ranks(name, values)
     except _UNREADABLE as error:
-        raise RecordError(f"{path}: not readable as ranks ({_one_line(error)})") from error
-    return ranks
+        raise RecordError(f"{path}: not readable as {kind} ({_one_line(error)})") from error
+    return arrays
 
 
 def read_all(runs: Path) -> tuple[dict[str, Record], list[str]]:

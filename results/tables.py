@@ -2,7 +2,9 @@
 
 import csv
 import io
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +14,37 @@ from tabulate import tabulate
 from hbi.errors import InputError
 from hbi.files import write_atomically
 from results.collect import Table
-from results.layout import Entry, lay_out
-from results.metrics import GROUPS
+from results.layout import Entry, Layout, lay_out
 from results.store import is_plain_name
 from results.terminal import terminal
 
+NOTE_WIDTH = 100
+"""Characters of a line of notes in LaTeX, where rows of a tabular do not break by themselves."""
 
-def markdown(table: Table) -> str:
+
+def markdown(layout: Layout) -> str:
     """A GitHub table, best bold and second underlined, with its footnotes."""
-    layout = lay_out(table)
-    short = {name: group.short for name, group in GROUPS.items()}
-    headings = ["variant", "seeds"]
-    headings += [f"{short.get(m.group, '')} {_markdown(m.heading)} {m.arrow}".strip() for m in layout.metrics]
-    rows = [
-        [_markdown(line.label + line.symbols), line.seeds, *map(_markdown_entry, line.entries)] for line in layout.lines
-    ]
+    titles = [column.short or (f"{column.group}:" if column.group else "") for column in layout.columns]
+    headings = [f"{title} {column.heading}".strip() for title, column in zip(titles, layout.columns, strict=True)]
+    rows = []
+    for section, members in layout.sections:
+        rows += [[f"**{_markdown(section)}**"] + [""] * len(layout.columns)] if section else []
+        for line in layout.lines[members.start : members.stop]:
+            rows.append([_markdown(line.label + line.symbols), *map(_markdown_entry, line.entries)])
     body = tabulate(
         rows,
-        headings,
+        list(map(_markdown, [layout.heading, *headings])),
         tablefmt="pipe",
         disable_numparse=True,
-        colalign=["left"] + ["right"] * (len(headings) - 1),
+        colalign=["left"] + ["right"] * len(layout.columns),
     )
-    used = dict.fromkeys(m.group for m in layout.metrics if m.group)
-    notes = [f"{group.short}: {group.title}" for name, group in GROUPS.items() if name in used]
-    notes += [f"{_markdown(symbol)} {_markdown(text)}" for symbol, text in layout.notes]
+    shortened = dict.fromkeys((column.short, column.group) for column in layout.columns if column.short)
+    notes = [f"{_markdown(short)}: {_markdown(title)}" for short, title in shortened]
+    notes += [f"{_markdown(symbol)} {_markdown(text)}".strip() for symbol, text in layout.notes]
     return f"**{_markdown(layout.name)}**\n\n{body}\n" + ("\n" + "<br>\n".join(notes) + "\n" if notes else "")
 
 
-def latex(table: Table) -> str:
+def latex(layout: Layout) -> str:
     """A booktabs tabular to \\input inside a table; best bold, second underlined, footnotes as last rows."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -57,7 +61,8 @@ def latex(table: Table) -> str:
     )
     environment.filters["tex"] = _tex
     environment.filters["entry"] = _tex_entry
-    return environment.get_template("table.tex").render(layout=lay_out(table))
+    environment.filters["wrapped"] = partial(textwrap.wrap, width=NOTE_WIDTH, break_long_words=False)
+    return environment.get_template("table.tex").render(layout=layout)
 
 
 def comma_separated(table: Table) -> str:
@@ -98,9 +103,9 @@ def plain(table: Table) -> dict[str, Any]:
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
-    "terminal": terminal,
-    "markdown": markdown,
-    "latex": latex,
+    "terminal": lambda table: terminal(lay_out(table)),
+    "markdown": lambda table: markdown(lay_out(table)),
+    "latex": lambda table: latex(lay_out(table)),
     "csv": comma_separated,
 }
 
@@ -113,22 +118,28 @@ def render(table: Table, format: str) -> str:
 
 
 def write_tables(table: Table, folder: Path) -> list[Path]:
-    """Writes NAME.md, NAME.tex and NAME.csv, each whole or not at all, and returns their paths.
+    """Writes NAME.md, NAME.tex and NAME.csv and returns their paths; raises as ``write_texts``."""
+    layout = lay_out(table)
+    texts = {".md": markdown(layout), ".tex": latex(layout), ".csv": comma_separated(table)}
+    return write_texts(texts, table.name, folder)
 
-    Raises InputError if the table's name cannot name a file, OSError if the disk refuses.
+
+def write_texts(texts: Mapping[str, str], name: str, folder: Path) -> list[Path]:
+    """Writes each text, by the ending of its file, to NAME and that ending, whole or not at all; returns the paths.
+
+    Raises InputError if a table's name cannot name a file, OSError if the disk refuses.
     """
-    if not is_plain_name(table.name):
-        raise InputError(f"table name {table.name!r} cannot name a file: no /, no leading dot, 200 bytes at most")
-    paths = []
-    for suffix, format in (("md", "markdown"), ("tex", "latex"), ("csv", "csv")):
-        paths.append(folder / f"{table.name}.{suffix}")
-        write_atomically(paths[-1], render(table, format))
-    return paths
+    if not is_plain_name(name):
+        raise InputError(f"table name {name!r} cannot name a file: no /, no leading dot, 200 bytes at most")
+    paths = {folder / f"{name}{ending}": text for ending, text in texts.items()}
+    for path, text in paths.items():
+        write_atomically(path, text)
+    return list(paths)
 
 
 def _markdown_entry(entry: Entry) -> str:
-    mean = {1: f"**{entry.mean}**", 2: f"<ins>{entry.mean}</ins>"}.get(entry.place, entry.mean)
-    return mean + (f" ± {entry.deviation}" if entry.deviation else "") + _markdown(entry.symbol)
+    text = {1: f"**{entry.text}**", 2: f"<ins>{entry.text}</ins>"}.get(entry.place, entry.text)
+    return text + (f" ± {entry.deviation}" if entry.deviation else "") + _markdown(entry.rest + entry.symbol)
 
 
 def _markdown(text: str) -> str:
@@ -136,8 +147,8 @@ def _markdown(text: str) -> str:
 
 
 def _tex_entry(entry: Entry) -> str:
-    mean = {1: rf"\textbf{{{entry.mean}}}", 2: rf"\underline{{{entry.mean}}}"}.get(entry.place, _tex(entry.mean))
-    return mean + (rf"\,$\pm$\,{entry.deviation}" if entry.deviation else "") + _tex(entry.symbol)
+    text = {1: rf"\textbf{{{entry.text}}}", 2: rf"\underline{{{entry.text}}}"}.get(entry.place, _tex(entry.text))
+    return text + (rf"\,$\pm$\,{entry.deviation}" if entry.deviation else "") + _tex(entry.rest + entry.symbol)
 
 
 _TEX = {
@@ -145,6 +156,7 @@ _TEX = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"[": "{[}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
     **{"→": r"$\to$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "−": "$-$", "–": "--"},
+    **{"×": r"$\times$", "∝": r"$\propto$", "∞": r"$\infty$", "µ": r"$\mu$", "°": r"$^\circ$"},
     **{"*": r"\textsuperscript{*}", "†": r"\textsuperscript{\dag}", "‡": r"\textsuperscript{\ddag}"},
     **{"§": r"\textsuperscript{\S}", "¶": r"\textsuperscript{\P}"},
 }

@@ -1,9 +1,9 @@
 """A table for the terminal, aligned on the decimal point; column groups are stacked where it is too wide."""
 
+import textwrap
 from collections.abc import Sequence
 
-from results.collect import Table
-from results.layout import Layout, lay_out
+from results.layout import Layout
 
 _STYLES = {1: "\x1b[1m", 2: "\x1b[4m"}  # bold, underlined
 _RESET = "\x1b[0m"
@@ -12,42 +12,54 @@ _GAP = "  "
 _Part = tuple[str, str, int]
 
 
-def terminal(table: Table, *, styled: bool = False, width: int = 120) -> str:
-    """``table`` as lines of text, at most ``width`` columns wide if it can be.
+def terminal(layout: Layout, *, styled: bool = False, width: int = 120) -> str:
+    """``layout`` as lines of text, at most ``width`` columns wide if it can be.
 
     ``styled`` marks the best of a column bold and the second underlined, by terminal codes.
     """
-    layout = lay_out(table)
-    stacked = [list(columns) for _, columns in layout.groups]
-    beside = [[column for columns in stacked for column in columns]]
-    fits = len(_block(layout, beside[0], styled=False)[0]) <= width
-    blocks = [_block(layout, columns, styled) for columns in (beside if fits else stacked)]
+    blocks = [_block(layout, columns, styled) for columns in _stacked(layout, width)]
     bodies = ["\n".join(line.rstrip() for line in block) for block in blocks]
-    notes = "".join(f"\n{symbol} {text}" for symbol, text in layout.notes)
+    notes = "".join("\n" + _note(symbol, text, width) for symbol, text in layout.notes)
     return f"{layout.name}\n\n" + "\n\n".join(bodies) + (f"\n{notes}" if notes else "") + "\n"
+
+
+def _stacked(layout: Layout, width: int) -> list[list[int]]:
+    """The columns of each block: as many groups side by side as fit."""
+    kept = [column for column in range(len(layout.columns)) if layout.columns[column].kept]
+    blocks: list[list[int]] = []
+    for _, group in layout.groups:
+        columns = [column for column in group if column not in kept]
+        if blocks and len(_block(layout, blocks[-1] + columns, styled=False)[0]) <= width:
+            blocks[-1] += columns
+        elif columns:
+            blocks.append(kept + columns)
+    return blocks or [kept]
 
 
 def _block(layout: Layout, columns: Sequence[int], styled: bool) -> list[str]:
     """Title, heading, rule and rows of some of the columns; before styling, all lines are equally wide."""
-    label = _aligned("variant", [("", line.label + line.symbols, 0) for line in layout.lines], False, left=True)
-    seeds = _aligned("seeds", [(*_cut(line.seeds), 0) for line in layout.lines], False)
+    label = _aligned(layout.heading, [("", line.label + line.symbols, 0) for line in layout.lines], False, left=True)
     body: dict[int, list[str]] = {}
     for column in columns:
-        metric = layout.metrics[column]
         entries = [line.entries[column] for line in layout.lines]
-        parts = [(e.mean, (f" ±{e.deviation}" if e.deviation else "") + e.symbol, e.place) for e in entries]
-        body[column] = _aligned(f"{metric.heading} {metric.arrow}".rstrip(), parts, styled)
-    title = " " * (len(label[0]) + len(_GAP) + len(seeds[0]))
+        parts = [(e.text, (f" ±{e.deviation}" if e.deviation else "") + e.rest + e.symbol, e.place) for e in entries]
+        body[column] = _aligned(layout.columns[column].heading, parts, styled)
+    title = " " * len(label[0])
     for group, members in layout.groups:
         shown = [column for column in members if column in body]
         if shown:
-            name = f" {group} " if group else ""
+            name = f"─ {group} ─" if group else ""
             space = sum(len(body[column][0]) for column in shown) + len(_GAP) * (len(shown) - 1)
             if len(name) > space:  # few columns under a long name
                 body[shown[0]] = [" " * (len(name) - space) + cell for cell in body[shown[0]]]
             title += _GAP + name.center(max(space, len(name)), "─" if name else " ")
-    lines = [_GAP.join(cells) for cells in zip(label, seeds, *body.values(), strict=True)]
-    return [title, lines[0], "─" * len(title), *lines[1:]]
+    heading, *lines = [_GAP.join(cells) for cells in zip(label, *body.values(), strict=True)]
+    sections = layout.sections or [("", range(0))]
+    width = max(len(title), *(len(f"── {section} ─") for section, _ in sections))
+    found = [title, heading]
+    for section, rows in sections:
+        found += [(f"── {section} " if section else "").ljust(width, "─"), *(lines[row] for row in rows)]
+    return [line.ljust(width) for line in found]
 
 
 def _aligned(heading: str, parts: Sequence[_Part], styled: bool, left: bool = False) -> list[str]:
@@ -64,7 +76,6 @@ def _aligned(heading: str, parts: Sequence[_Part], styled: bool, left: bool = Fa
     return cells
 
 
-def _cut(seeds: str) -> tuple[str, str]:
-    """ "2/3" aligns on the 2."""
-    finished, slash, expected = seeds.partition("/")
-    return finished, slash + expected
+def _note(symbol: str, text: str, width: int) -> str:
+    indent = " " * (len(symbol) + 1 if symbol else 0)
+    return textwrap.fill(f"{symbol} {text}".strip(), max(width, 40), subsequent_indent=indent, break_long_words=False)

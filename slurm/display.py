@@ -69,7 +69,7 @@ class Display:
     def event(self, run: Run, event: Event) -> None:
         """One event of a run under way."""
         match event["event"]:
-            case "reading":
+            case "reading" | "measuring":
                 self._move(run, f"{event['what']} {event['done']} of {event['total']}")
             case "step":
                 self.shares[run.run_id] = event["step"] / event["steps"]

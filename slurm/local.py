@@ -5,7 +5,7 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -47,7 +47,7 @@ def run_local(
     signals = Signals()
     with signals.heard(), _sources_on_path():
         while waiting or working:
-            while len(working) < jobs and (run := _next(waiting, working)):
+            while len(working) < jobs and (run := _next(waiting, [run for run, *_ in working.values()])):
                 waiting.remove(run)
                 display.start(run)
                 job = _submit(run, runs, folder, file, gpu=len(display.shares) - 1)
@@ -77,11 +77,15 @@ def run_local(
     return True
 
 
-def _next(waiting: Sequence[Run], working: Container[str]) -> Run | None:
-    """The first run that needs none of the others."""
-    unfinished = {run.run_id for run in waiting}
+def _next(waiting: Sequence[Run], working: Sequence[Run]) -> Run | None:
+    """The first run that needs none of the others. One that measures cost has the machine for itself."""
+    if any(run.alone for run in working):
+        return None
+    unfinished = {run.run_id for run in (*waiting, *working)}
     for run in waiting:
-        if not (run.needed and (run.needed.run_id in unfinished or run.needed.run_id in working)):
+        if run.alone and working:
+            continue
+        if not (run.needed and run.needed.run_id in unfinished):
             return run
     return None
 

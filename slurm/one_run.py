@@ -67,7 +67,7 @@ def run_here(
             log({"event": "failed", "kind": "disk", "message": f"the record cannot be written: {error}"})
             return None
         if record.outcome == "complete":
-            told = HEADLINES[run.spec.data.task] if run.in_tables else tuple(record.metrics)
+            told = HEADLINES[run.spec.data.task] if run.in_tables else () if run.alone else tuple(record.metrics)
             shown = {name: record.metrics[name] for name in told if name in record.metrics}
             log({"event": "complete", "metrics": shown})
         (folder / PROGRESS).unlink(missing_ok=True)
@@ -103,7 +103,8 @@ def line_of(event: Event) -> str | None:
         case "failed":
             return f"failed ({event['kind']}): {event['message']}"
         case "complete":
-            return "complete: " + "  ".join(f"{name} {value:.1f}" for name, value in event["metrics"].items())
+            values = "  ".join(f"{name} {value:.1f}" for name, value in event["metrics"].items())
+            return f"complete: {values or '`tables` shows what it has found'}"
     return None
 
 

@@ -13,7 +13,7 @@ from hbi.errors import InputError
 from suites.messages import findings, unknown_option
 from suites.places import Document, Mistake, Path
 from suites.schema import Suite
-from suites.sections import SECTIONS, UNIDENTIFIED, addresses, members, nested, partial
+from suites.sections import SECTIONS, UNSWEPT, addresses, members, nested, partial
 
 MOST = 100  # mistakes that are looked for: a report shows fewer, and each costs the search for its nearest name
 
@@ -88,8 +88,8 @@ def _check_options(document: Document, candidates: Candidates) -> Iterator[Mista
             place = document.place((kind, key), of_key=True)
             if key in ("seed", "seeds", "variant", "variants"):
                 yield Mistake(place, f"{key!r} is not swept here; list it under {key.rstrip('s')}s")
-            elif key.partition(".")[0] in UNIDENTIFIED:
-                yield Mistake(place, f"{key!r} is in no run's id, so it is not swept")
+            elif key.partition(".")[0] in UNSWEPT:
+                yield Mistake(place, f"{key!r} is no option of a run, so it is not swept")
             elif key not in addresses():
                 yield Mistake(place, unknown_option(key))
             else:

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from ablations import registry
-from hbi.config import Config, DataConfig, ModelConfig, SystemConfig
+from hbi.config import Config, CostConfig, DataConfig, ModelConfig, SystemConfig
 from hbi.errors import InputError
+from suites.cost import VARIANT, cost_spec
 from suites.given import NoFile, checkpoint_of, digests, options_of, seeds_of
 from suites.grid import Point, count, excluded, points, short_names, suffix
 from suites.identity import run_id
 from suites.places import Mistake, Path, Place, report
 from suites.resolve import Settings, fixed_settings, reminder, sections_at
 from suites.resources import Resources
-from suites.schema import Suite, VariantEntry
+from suites.schema import Cost, Suite, VariantEntry
 from suites.spec import RunSpec
 
 MAX_RUNS = 100_000
@@ -33,8 +34,13 @@ class Run:
 
     @property
     def in_tables(self) -> bool:
-        """Whether it is a row of the tables; a run that only prepares another is none."""
+        """Whether it is a row of the tables; a run that only prepares another is none, nor is one that measures."""
         return isinstance(self.spec.model, SystemConfig)
+
+    @property
+    def alone(self) -> bool:
+        """Whether other work on the machine would spoil what it finds: it measures times."""
+        return isinstance(self.spec.model, CostConfig)
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
@@ -97,7 +103,26 @@ def expand(suite: Suite, only: str | None = None) -> list[Run]:
     if mistakes:
         raise report(mistakes)
     found = list(runs.values())
+    if suite.cost:
+        measuring = _cost_run(suite, suite.cost, found)
+        found = [measuring] if suite.cost.alone else [*found, measuring]
     return _chosen(found if "weights" in suite.keep else _with_needed_weights(found), only)
+
+
+def _cost_run(suite: Suite, cost: Cost, runs: Sequence[Run]) -> Run:
+    """The run that measures what the rows of ``runs`` cost. Raises InputError where there is none or a file is gone."""
+    rows: dict[str, RunSpec] = {}
+    for run in runs:
+        if run.in_tables:
+            rows.setdefault(run.label, run.spec)
+    place = suite._document.place(("cost",))
+    if not rows:
+        raise report([Mistake(place, "no variant of this suite is a system whose cost could be measured")])
+    try:
+        spec = cost_spec(cost, rows)
+    except (ValueError, NoFile) as error:
+        raise report([Mistake(place, str(error))]) from None
+    return Run(VARIANT, run_id(spec), spec, resources=suite.resources.model_copy(update={"nodes": None}))
 
 
 def _run(

@@ -22,9 +22,9 @@ changes the hashes by itself; tests/golden/run_ids.json makes sure that nobody c
 import hashlib
 import json
 from functools import reduce
-from operator import getitem
 from typing import Any
 
+from hbi.config import CostConfig
 from suites.spec import RunSpec
 
 _NO_INFLUENCE: dict[str, bool | set[str]] = {
@@ -54,8 +54,14 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
         plain["after"] = spec.after.rpartition(".")[2]
     for option, digest in spec.files.items():
         *groups, name = option.split(".")
-        reduce(getitem, groups, plain)[name] = f"sha256:{digest}"
+        reduce(_member, groups, plain)[name] = f"sha256:{digest}"
     if spec.checkpoint:
         plain["training"] = {"precision": spec.training.precision}
         plain["model"].pop("pretrained", None)  # replaced by the checkpoint
+    if isinstance(spec.model, CostConfig):  # it reads no data, and trains nothing
+        return {key: plain[key] for key in ("version", "seed", "model", "runtime")}
     return plain
+
+
+def _member(plain: Any, key: str) -> Any:
+    return plain[int(key)] if isinstance(plain, list) else plain[key]

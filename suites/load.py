@@ -8,7 +8,7 @@ from suites.include import laid_on, read
 from suites.messages import unknown_option
 from suites.places import Document, Mistake, report
 from suites.schema import Suite
-from suites.sections import UNIDENTIFIED, addresses
+from suites.sections import UNSWEPT, addresses
 from suites.source import parse, parse_override
 
 
@@ -47,7 +47,7 @@ def _override(argument: str) -> Document:
     place = document.place(next(iter(document.places)))
     if key == "include":
         return Document(mistakes=[Mistake(place, "include is read before --set; edit the suite")])
-    groups = tuple(f"{group}." for group in ("grid", "zip", *UNIDENTIFIED))
+    groups = tuple(f"{group}." for group in ("grid", "zip", *UNSWEPT))
     if key not in Suite.model_fields and key not in addresses() and not key.startswith(groups):
         return Document(mistakes=[Mistake(place, unknown_option(key))])
     return document

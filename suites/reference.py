@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 from hbi.config import Config
 from hbi.files import write_atomically
 from suites.resources import Resources, Retries
-from suites.schema import Suite, VariantEntry
+from suites.schema import Cost, Suite, VariantEntry
 from suites.sections import SECTIONS, group, members, partial
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "suites.md"
@@ -43,8 +43,8 @@ def reference() -> str:
             if len(members(section)) > 1:
                 parts.append(f"### `{name}`\n")
             parts += [f"{inspect.getdoc(config)}\n", _table(_rows(partial(config), f"{section}."))]
-    unidentified: list[tuple[str, type[Config]]] = [("resources", Resources), ("retries", Retries)]
-    for name, config in unidentified:
+    others: list[tuple[str, type[Config]]] = [("cost", Cost), ("resources", Resources), ("retries", Retries)]
+    for name, config in others:
         parts += [f"## Options of `{name}`\n", f"{inspect.getdoc(config)}\n", _table(_rows(config, f"{name}."))]
     return "\n".join(parts)
 

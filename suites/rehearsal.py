@@ -4,7 +4,7 @@ data, two steps of training. What a rehearsal finds is a wrong partition, a miss
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hbi.config import DataConfig, ShapesConfig, ShapesQAConfig
+from hbi.config import CostConfig, DataConfig, ShapesConfig, ShapesQAConfig
 from suites.expand import Run
 from suites.identity import run_id
 from suites.resources import Resources
@@ -32,6 +32,8 @@ def _small(run: Run) -> Run:
             "training": run.spec.training.model_copy(update={"epochs": 1, "selection": "last", "select_every": None}),
         }
     )
+    if isinstance(spec.model, CostConfig):
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"rounds": 1, "scaling": {}})})
     resources = run.resources.model_copy(update={"minutes": MINUTES})
     return replace(run, run_id=run_id(spec), spec=spec, needed=needed, resources=resources)
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, WithJs
 
 from ablations import registry
 from ablations.registry import did_you_mean
-from hbi.config import Config
+from hbi.config import Config, CostOptions
 from hbi.errors import InputError
 from hbi.metrics.registry import known_metrics
 from suites.places import Document
@@ -82,6 +82,18 @@ class VariantEntry(_Sections):
     seeds: Seeds | None = Field(None, description="Its own seeds; default: those of the suite.")
 
 
+class Cost(CostOptions):
+    """What the suite's rows cost: parameters, FLOPs, latency, memory. All rows are measured in one run, after the
+    others. No result depends on it, so it is in no other run's id."""
+
+    words: int | None = Field(None, ge=1, description="Tokens of each caption; default: data.max_words of the row.")
+    frames: int | None = Field(None, ge=1, description="Frames of each video; default: data.max_frames of the row.")
+    batch: int | None = Field(
+        None, ge=2, description="Pairs of a training step; default: training.batch_size of the row."
+    )
+    alone: bool = Field(False, description="The suite measures, and trains nothing.")
+
+
 class Suite(_Sections):
     """The runs of one comparison: variants × grid × zip × seeds, without what is excluded."""
 
@@ -102,6 +114,9 @@ class Suite(_Sections):
         None,
         description="Columns of the tables, in order (`run_suite.py list metrics`); default: R@1, R@5, R@10, MdR and "
         "MnR of both directions, or the accuracies where the data are questions.",
+    )
+    cost: Cost | None = Field(
+        None, description="What is measured of the rows' cost; `{}` is all by default; none: nothing."
     )
     retries: Retries = Field(Retries(), description="How often runs that end badly on a cluster are tried again.")
     keep: tuple[Kept, ...] = Field(

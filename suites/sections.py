@@ -15,8 +15,8 @@ from hbi.config import SYSTEMS, Config, EvaluationConfig, RuntimeConfig, Trainin
 from suites.places import Path
 
 SECTIONS = ("data", "model", "training", "evaluation", "runtime")
-UNIDENTIFIED = ("resources", "retries")
-"""Groups of a suite that are no part of a run's specification, so nothing is swept over them."""
+UNSWEPT = ("resources", "retries", "cost")
+"""Groups of a suite that are no options of its runs, so nothing is swept over them."""
 _FIXED: dict[str, type[Config]] = {
     "training": TrainingConfig,
     "evaluation": EvaluationConfig,
@@ -93,7 +93,7 @@ def merge(base: Any, over: Any, path: Path) -> Any:
 
 def _is_group(path: Path) -> bool:
     if len(path) == 1:
-        return path[0] in (*SECTIONS, *UNIDENTIFIED, "grid", "zip")
+        return path[0] in (*SECTIONS, *UNSWEPT, "grid", "zip")
     return addresses().get(".".join(map(str, path)), False)
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from hbi.config import AnyData, AnySystem, Config, EvaluationConfig, RuntimeConfig, TrainingConfig
+from hbi.config import AnyData, AnyModel, Config, EvaluationConfig, RuntimeConfig, TrainingConfig
 
 Kept = Literal["weights", "similarity"]
 
@@ -20,7 +20,7 @@ class RunSpec(Config):
     files: dict[str, str] = Field({}, description="sha256 of the file that an option names, by dotted option.")
     keep: tuple[Kept, ...] = Field(("weights",), description="What stays beside the record when it is complete.")
     data: AnyData
-    model: AnySystem
+    model: AnyModel
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     runtime: RuntimeConfig = RuntimeConfig()

@@ -18,7 +18,11 @@ MAY_IMPORT = {
 }
 UPWARD = {f"ablations/{name}.py" for name in ("run", "work", "trained", "preflight", "provenance")}
 """They execute a RunSpec in a job and write its record: the one way up."""
-ONLY_IN = {"submitit": "slurm/", "mlflow": ("results/mlflow_mirror.py", "results/mlflow_live.py")}
+ONLY_IN = {
+    "submitit": "slurm/",
+    "matplotlib": "results/cost_figures.py",
+    "mlflow": ("results/mlflow_mirror.py", "results/mlflow_live.py"),
+}
 
 
 def sources():

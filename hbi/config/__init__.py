@@ -5,6 +5,7 @@ that builds it as "module:function", which is imported only when a run needs it.
 """
 
 from hbi.config.base import LEVELS, Choice, Config, Level, imported, plugins
+from hbi.config.cost import AnyModel, CaseConfig, CostConfig, CostOptions
 from hbi.config.data import (
     DATASETS,
     ActivityNetConfig,
@@ -40,9 +41,13 @@ __all__ = [
     "SYSTEMS",
     "ActivityNetConfig",
     "AnyData",
+    "AnyModel",
     "AnySystem",
+    "CaseConfig",
     "Choice",
     "Config",
+    "CostConfig",
+    "CostOptions",
     "DataConfig",
     "DeparturesConfig",
     "DiDeMoConfig",

@@ -8,16 +8,18 @@ import ctypes
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import re
 import resource
 import signal
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,19 @@ if TYPE_CHECKING:
     import torch  # not otherwise: what is measured may do without, and a process that imports it starts 3 s later
 
 CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+KILLED_FIRST = Path("/proc/self/oom_score_adj")
+MACHINE, GROUP, GROUPS = Path("/proc/meminfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+GROUP_FILES = {
+    "": ("", "memory.max", "memory.current"),
+    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+}
+"""Of Linux's control groups, by the controller (version 2 names none): folder, files of the limit and of the use."""
+
+SHARE = 0.9
+"""Of the memory that is available, what a call may take: others go on meanwhile."""
+
+TICK = 0.5
+"""Seconds between two calls of ``waiting``."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +62,26 @@ def peak_memory(
     device: "torch.device | str" = "cpu",
     prepare: str | None = None,
     deadline: float = 600,
+    waiting: Callable[[], None] = lambda: None,
 ) -> Peak:
     """Of ``function(**arguments)``; with ``prepare``, of ``function(prepare(**arguments))``, where ``prepare`` (which
     builds the model, say) has run before, and what it returned counts as held before.
 
     On CUDA it runs here, and may also be a function itself. On a CPU both are names, "module:function", and run in a
-    fresh process with this one's path, folder and environment; what importing their modules takes is held before. A
-    process that fails is a RuntimeError of one line; one that takes longer than ``deadline`` seconds, a TimeoutError.
+    fresh process with this one's path and folder; what importing their modules takes is held before. It
+    gets no more memory than is available, so that what does not fit is found out before the machine runs out of it.
+    ``waiting`` is called every now and then meanwhile; what it raises ends the process.
+
+    What does not fit is a MemoryError of one line; a process that fails otherwise, a RuntimeError; and one that takes
+    longer than ``deadline`` seconds, a TimeoutError.
     """
     if str(device).startswith("cuda"):
-        return _of_the_allocator(_call(function, arguments or {}, prepare), device)
+        return _on_a_gpu(function, arguments or {}, prepare, device)
     if str(device) != "cpu":
         raise ValueError(f"peak memory is measured on cpu and cuda, not on {device}")
     if not isinstance(function, str):
         raise ValueError(f"{function!r} cannot be handed to a fresh process: name it, as 'module:function'")
-    return _of_a_process(function, arguments or {}, prepare, deadline)
+    return _of_a_process(function, arguments or {}, prepare, deadline, waiting)
 
 
 def _call(
@@ -85,6 +105,21 @@ def _named(name: str) -> Callable[..., object]:
 # ---- on a GPU -------------------------------------------------------------------------------------------------------
 
 
+def _on_a_gpu(
+    function: str | Callable[..., object],
+    arguments: Mapping[str, Any],
+    prepare: str | None,
+    device: "torch.device | str",
+) -> Peak:
+    import torch
+
+    with suppress(torch.cuda.OutOfMemoryError):
+        return _of_the_allocator(_call(function, arguments, prepare), device)
+    torch.cuda.empty_cache()  # after the error, which holds what the call held, is gone
+    total = torch.cuda.get_device_properties(device).total_memory
+    raise MemoryError(f"does not fit in {total / 1e9:.1f} GB")
+
+
 def _of_the_allocator(call: Callable[[], object], device: "torch.device | str") -> Peak:
     import torch
 
@@ -99,53 +134,116 @@ def _of_the_allocator(call: Callable[[], object], device: "torch.device | str") 
 # ---- on a CPU -------------------------------------------------------------------------------------------------------
 
 
-def _of_a_process(function: str, arguments: Mapping[str, Any], prepare: str | None, deadline: float) -> Peak:
+def _of_a_process(
+    function: str,
+    arguments: Mapping[str, Any],
+    prepare: str | None,
+    deadline: float,
+    waiting: Callable[[], None],
+) -> Peak:
+    modules = []
     for name in (function, prepare or function):
         if not re.fullmatch(r"[\w.]+:\w+", name):
             raise ValueError(f"{name!r} is not of the form 'module:function'")
+        modules.append(name.partition(":")[0])
+    # Forked from a process that has imported the modules of the first call and done nothing else: as fresh as one that
+    # imports them anew, which takes 5 s where they import torch.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(modules)
     with tempfile.TemporaryDirectory() as folder:
-        answer, errors = Path(folder, "answer.json"), Path(folder, "errors.txt")
-        command = [sys.executable, "-c", "from hbi.cost.memory import _measure_here; _measure_here()"]
-        command += [str(answer), json.dumps([function, arguments, prepare])]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        with errors.open("wb") as stderr:
-            process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
-            )
-            try:
-                code = process.wait(deadline)
-            except subprocess.TimeoutExpired:
-                raise TimeoutError(f"{function} did not end within {deadline:g} s") from None
-            finally:
-                if process.poll() is None:  # the deadline, or Ctrl-C here
-                    os.killpg(process.pid, signal.SIGKILL)  # with all that it has started
-                    process.wait()
+        answer = Path(folder, "answer.json")
+        process = context.Process(target=_measure_here, args=(answer, function, arguments, prepare))
+        process.start()
+        try:
+            in_time = _wait(process, deadline, waiting)
+        finally:
+            if process.exitcode is None:  # the deadline, Ctrl-C, or what ``waiting`` has raised
+                with suppress(OSError):
+                    os.killpg(process.pid or 0, signal.SIGKILL)  # with all that it has started
+                process.kill()
+                process.join()
+        if not in_time:
+            raise TimeoutError(f"{function} did not end within {deadline:g} s")
         told = json.loads(answer.read_text()) if answer.exists() else {}
         if "bytes" in told:
             return Peak(**told)
-        raise RuntimeError(f"{function} failed: {told.get('error') or _end(code, errors.read_text(errors='replace'))}")
+        if told.get("limit"):
+            raise MemoryError(f"does not fit in {told['limit'] / 1e9:.1f} GB")
+        raise RuntimeError(f"{function} failed: {told.get('error') or _end(process.exitcode or 0)}")
 
 
-def _end(code: int, errors: str) -> str:
+def _wait(process: BaseProcess, deadline: float, waiting: Callable[[], None]) -> bool:
+    """Whether it has ended within ``deadline`` seconds."""
+    end = time.monotonic() + deadline
+    while process.exitcode is None and time.monotonic() < end:
+        waiting()
+        process.join(min(TICK, deadline))
+    return process.exitcode is not None
+
+
+def _end(code: int) -> str:
     """How a process ended that gave no answer."""
     if code < 0:
         name = signal.Signals(-code).name
         return f"killed by {name}" + (", for want of memory perhaps" if name == "SIGKILL" else "")
-    last_line = errors.strip().rpartition("\n")[2]
-    return f"exit code {code}, no answer" + (f" ({last_line})" if last_line else "")
+    return f"exit code {code}, no answer"
 
 
-def _measure_here() -> None:
-    """What the fresh process does: reads [function, arguments, prepare], writes a Peak or {"error": one line}."""
-    answer, (function, arguments, prepare) = Path(sys.argv[1]), json.loads(sys.argv[2])
+def _measure_here(answer: Path, function: str, arguments: Mapping[str, Any], prepare: str | None) -> None:
+    """What the fresh process does: writes a Peak, or {"error": one line}, and with it the "limit" of memory, in bytes,
+    where that was the reason."""
+    os.setsid()  # a group of its own, to be killed with all that it starts
+    with suppress(OSError):  # where memory runs out all the same, none of the others is to be killed for it
+        KILLED_FIRST.write_text("1000")
+    limit = None
     try:
+        for name in (function, prepare or function):
+            _named(name)  # what its import reserves and never writes would count
+        free = available()
+        limit = free and int(SHARE * free)
+        _take_no_more_than(limit)
         call = _call(function, arguments, prepare)
         before, method = _start_counting()
         call()
         told = asdict(Peak(max(0, _peak() - before), before, method))
     except Exception as error:
         told = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # torch's is a RuntimeError
+            told["limit"] = limit
     answer.write_text(json.dumps(told))
+
+
+def available() -> int | None:
+    """Bytes of memory that are free: of the machine, and of the control groups that this process is in, where there are
+    such (a container, a job). None where neither is told."""
+    of_machine = _told(MACHINE, "MemAvailable")
+    free = [of_machine] if of_machine else []
+    with suppress(OSError):
+        for line in GROUP.read_text().splitlines():
+            _, controller, path = line.split(":", 2)
+            if controller in GROUP_FILES:
+                folder, limit, use = GROUP_FILES[controller]
+                free += _free_in_groups(GROUPS / folder / path.lstrip("/"), limit, use)
+    return min(free, default=None)
+
+
+def _free_in_groups(group: Path, limit: str, use: str) -> list[int]:
+    """Of ``group`` and all it is part of."""
+    free = []
+    for place in (group, *group.parents):
+        with suppress(OSError, ValueError):  # no such file; "max", that is no limit
+            cached = re.findall(r"^(?:in)?active_file (\d+)$", (place / "memory.stat").read_text(), re.MULTILINE)
+            used = int((place / use).read_text()) - sum(map(int, cached))  # a cache makes way
+            free.append(max(0, int((place / limit).read_text()) - used))
+    return free
+
+
+def _take_no_more_than(more: int | None) -> None:
+    """Where this process asks for so many bytes beyond what it has, an allocation fails; None: no limit."""
+    if more is not None:
+        most, hard = _status("VmData") + more, resource.getrlimit(resource.RLIMIT_DATA)[1]
+        if hard == resource.RLIM_INFINITY or most < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def _start_counting() -> tuple[int, str]:
@@ -169,8 +267,12 @@ def _peak() -> int:
 
 def _status(name: str) -> int:
     """Bytes of that name in /proc/self/status; 0 where it is not told."""
+    return _told(STATUS, name)
+
+
+def _told(file: Path, name: str) -> int:
     with suppress(OSError):
-        found = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
+        found = re.search(rf"^{name}:\s+(\d+) kB", file.read_text(), re.MULTILINE)
         if found:
             return 1024 * int(found[1])
     return 0

@@ -1,11 +1,12 @@
 """What each stage of a system costs, for a caption, a video, a pair and a step of training."""
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hbi.config import LEVELS, HBIConfig, imported
+from hbi.config import LEVELS, HBIConfig, Level, TeacherConfig, imported
 from hbi.cost.flops import FlopReport, count_flops
 from hbi.data.batches import Batch
 from hbi.errors import InputError
@@ -16,20 +17,24 @@ from hbi.models.base import initialised
 from hbi.models.encoder import ClipEncoder, encoder_sizes
 from hbi.models.hbi import HBI
 from hbi.models.hbi_qa import HBIQA
+from hbi.models.temporal import TemporalTransformer
+
+DRAWING = ("sampled", "released")
+"""Methods of a teacher that draw coalitions."""
 
 
 def stages(
     config: HBIConfig,
     words: int,
     frames: int,
-    batch: int = 128,
+    batch: int | None = 128,
     gallery: tuple[int, int] = (1, 1),
     resolution: int | None = None,
 ) -> dict[str, FlopReport]:
     """The FLOPs of each stage of the system that ``config`` describes; no item has padding.
 
     words, frames   of each caption and each video
-    batch           pairs of a training step
+    batch           pairs of a training step; none: that stage is left out
     gallery         queries and videos whose similarity is computed; (1, 1): one pair
     resolution      side of the frames, pixels; none: the encoder's own
 
@@ -50,29 +55,74 @@ def stages(
 
     In training:
 
-    "training step"         forward and backward pass of a batch, without the optimiser; frames that go through a
-                            frozen encoder are left out, for their features are computed once
+    "training step"         forward and backward pass of a batch, and the step of AdamW, without clipping of the
+                            gradient; frames that go through a frozen encoder are left out, for their features are
+                            computed once
 
-    The encoder is counted on the meta device, whatever its size. What follows it sorts, clusters and draws by value,
-    and is computed on the CPU, on random features: the nodes of an exact game, whose number follows from the spread of
-    its scores, are those of an untrained model. No weights are read but a teacher's, and where that network is still
-    to be trained it has the published width. Raises InputError for more tokens than the encoder has positions.
+    The encoder and the temporal transformer are counted on the meta device, whatever their size. What follows them
+    sorts, clusters and draws by value, and is computed on the CPU, on random tokens: the nodes of an exact game, whose
+    number follows from the spread of its scores, are those of an untrained model. No weights are read but a teacher's,
+    and where that network is still to be trained it has the published width. Raises InputError for more tokens than
+    the encoder has positions.
+    """
+    sizes = sizes_of(config, words, frames, resolution)
+    with torch.device("meta"):
+        towers = untrained(config.model_copy(update={"teacher": None}), sizes)
+    with initialised(0, "cost"):
+        rest = _without_towers(config, sizes)
+        with torch.no_grad():
+            reports = _of_an_item(towers.eval(), rest.eval(), words, frames)
+            reports |= _of_pairs(rest, words, frames, gallery)
+        if batch:
+            reports["training step"] = _training_step(towers.train(), rest.train(), words, frames, batch)
+    return reports
+
+
+def evaluations(config: HBIConfig, words: int, frames: int) -> dict[Level, int]:
+    """How many worths of coalitions the teacher of each level computes for one pair; empty without a teacher.
+
+    One that draws computes four of each coalition S, drawn without word i and frame j, for the cell of these two: of
+    S∪{i,j}, S∪{i}, S∪{j} and S. Every cell counts, though some of its worths may be a neighbour's too. The exact one
+    integrates over weights and maxima, and a network reads similarities: they compute none.
+    """
+    teacher = config.teacher
+    if teacher is None:
+        return {}
+    drawn = teacher.samples if teacher.method in DRAWING else 0
+    with initialised(0, "cost"), torch.no_grad():
+        rest = _without_towers(config, sizes_of(config, words, frames)).train()
+        pair = _encoded_pair(rest, words, frames)
+        return {level: 4 * drawn * rest.game(level, *pair).cells.numel() for level in config.levels}
+
+
+def parameters(config: HBIConfig, resolution: int | None = None) -> tuple[int, int]:
+    """Weights, and those of them that are trained; a teacher's network is no part of the system."""
+    teacher = config.teacher and TeacherConfig()  # one without a file: the students are the same
+    with torch.device("meta"):
+        system = untrained(config.model_copy(update={"teacher": teacher}), sizes_of(config, resolution=resolution))
+    every = list(system.parameters())
+    return sum(one.numel() for one in every), sum(one.numel() for one in every if one.requires_grad)
+
+
+def sizes_of(config: HBIConfig, words: int = 1, frames: int = 1, resolution: int | None = None) -> dict[str, Any]:
+    """Sizes of the encoder, in open_clip's format, for frames of that ``resolution`` (none: its own).
+
+    Raises InputError for more tokens than it has positions.
     """
     sizes = encoder_sizes(config.encoder)
     if resolution:
         sizes = {**sizes, "vision_cfg": {**sizes["vision_cfg"], "image_size": resolution}}
     if max(words, frames) > (reach := _positions(sizes)):
         raise InputError(f"cost: {words} words and {frames} frames, but encoder {config.encoder} reaches {reach}")
-    config = config.model_copy(update={"pretrained": None})
-    with torch.device("meta"):
-        encoder = _system(config.model_copy(update={"teacher": None}), sizes)
-    with initialised(0, "cost"):
-        rest = _without_encoder(config, sizes)
-        with torch.no_grad():
-            reports = _of_an_item(encoder.eval(), rest.eval(), words, frames)
-            reports |= _of_pairs(rest, words, frames, gallery)
-        reports["training step"] = _training_step(encoder.train(), rest.train(), words, frames, batch)
-    return reports
+    return sizes
+
+
+def untrained(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
+    """The system with random weights; a teacher's network that is still to be trained has the published width."""
+    system: HBI = imported(config.builder)(config.model_copy(update={"pretrained": None}), 0, sizes)
+    if config.teacher and config.teacher.needs:
+        system.teach(BanzhafEstimator())
+    return system
 
 
 # ---- the two halves -------------------------------------------------------------------------------------------------
@@ -87,19 +137,25 @@ class _FreeEncoder(ClipEncoder):
         return torch.randn(*token_ids.shape, self.width).requires_grad_(self.learns)
 
 
-def _without_encoder(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
-    """The system with a free encoder of the same outer ``sizes``; videos come as features of their frames."""
+class _FreeTemporal(TemporalTransformer):
+    """Stands where the temporal transformer would, likewise."""
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return torch.randn_like(frames).requires_grad_()
+
+
+def _without_towers(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
+    """The system with a free encoder of the same outer ``sizes`` and a free temporal transformer; videos come as
+    features of their frames."""
     side, heads = sizes["vision_cfg"]["image_size"], sizes["text_cfg"]["heads"]
     smallest = {
         "embed_dim": sizes["embed_dim"],
         "vision_cfg": {"image_size": side, "patch_size": side, "layers": 1, "width": 8, "head_width": 8},
         "text_cfg": {"context_length": _positions(sizes), "vocab_size": 2, "width": heads, "heads": heads, "layers": 1},
     }
-    system = _system(config, smallest)
-    system.encoder = _FreeEncoder(smallest)
+    system = untrained(config.model_copy(update={"temporal_layers": 1}), smallest)
+    system.encoder, system.temporal = _FreeEncoder(smallest), _FreeTemporal(heads, 0, heads, 1)
     system.encoder.learns = config.freeze != "encoder"
-    if config.teacher and config.teacher.needs:
-        system.teach(BanzhafEstimator())
     return system
 
 
@@ -108,24 +164,20 @@ def _positions(sizes: dict[str, Any]) -> int:
     return reach
 
 
-def _system(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
-    system: HBI = imported(config.builder)(config, 0, sizes)
-    return system
-
-
 # ---- the stages -----------------------------------------------------------------------------------------------------
 
 
-def _of_an_item(encoder: HBI, rest: HBI, words: int, frames: int) -> dict[str, FlopReport]:
+def _of_an_item(towers: HBI, rest: HBI, words: int, frames: int) -> dict[str, FlopReport]:
     caption, video = _captions(1, words), _videos(1, frames, rest)
-    of_words = count_flops(encoder.encoder.words, *(tensor.to("meta") for tensor in caption))
-    of_frames = count_flops(encoder.frame_features, _pictures(1, frames, encoder))
+    of_words = count_flops(towers.encoder.words, *_on_meta(caption))
+    of_frames = count_flops(towers.frame_features, _pictures(1, frames, towers))
+    in_time = count_flops(towers.temporal, *_on_meta(video))
     reports = {
         "text encoder": of_words,
         "frame encoder": of_frames,
-        "temporal": count_flops(rest.temporal, *video),
+        "temporal": in_time,
         "encode text": of_words + count_flops(rest.encode_text, *caption),
-        "encode video": of_frames + count_flops(rest.encode_video, *video),
+        "encode video": of_frames + in_time + count_flops(rest.encode_video, *video),
     }
     sides = {
         "text": (rest.encoder.words(*caption), caption[1], rest.text_merge, rest.word_scores),
@@ -164,24 +216,34 @@ def _of_pairs(rest: HBI, words: int, frames: int, gallery: tuple[int, int]) -> d
     return reports
 
 
-def _training_step(encoder: HBI, rest: HBI, words: int, frames: int, batch: int) -> FlopReport:
+def _training_step(towers: HBI, rest: HBI, words: int, frames: int, batch: int) -> FlopReport:
     captions, videos = _captions(batch, words), _videos(batch, frames, rest)
     learns = rest.config.freeze != "encoder"
     rows = torch.arange(batch)
 
     def encode() -> None:
-        found = [encoder.encoder.words(*(tensor.to("meta") for tensor in captions))]
+        found = [towers.encoder.words(*_on_meta(captions))]
+        features, mask = _on_meta(videos)
         if learns:
-            found.append(encoder.frame_features(_pictures(batch, frames, encoder)))
-            for features in found:
-                features.backward(torch.empty_like(features))
+            features = towers.frame_features(_pictures(batch, frames, towers))
+        found.append(towers.temporal(features, mask))
+        for tokens in found:
+            if tokens.requires_grad:
+                tokens.backward(torch.empty_like(tokens))
 
     def compare() -> None:
-        features, mask = videos
-        pairs = Batch(*captions, features.requires_grad_(learns), mask, rows, torch.zeros_like(rows))
-        rest.losses(pairs)["total"].backward()
+        rest.losses(Batch(*captions, *videos, rows, torch.zeros_like(rows)))["total"].backward()
 
-    return count_flops(encode) + count_flops(compare)
+    return count_flops(encode) + count_flops(compare) + _adamw(towers) + _adamw(rest)
+
+
+def _adamw(system: HBI) -> FlopReport:
+    """Its step on the weights that have a gradient, as one kernel makes it (hbi.training.optimiser)."""
+    weights = [torch.empty_like(one, device="meta") for one in system.parameters() if one.grad is not None]
+    steps = [torch.empty((), device="meta") for _ in weights]
+    rates = {"lr": 1.0, "beta1": 0.9, "beta2": 0.9, "weight_decay": 0.2, "eps": 1.0}
+    step = partial(torch._fused_adamw_, amsgrad=False, maximize=False, **rates)
+    return count_flops(step, weights, weights, weights, weights, [], steps)
 
 
 # ---- random items ---------------------------------------------------------------------------------------------------
@@ -195,6 +257,11 @@ def _captions(number: int, words: int) -> tuple[Tensor, Tensor]:
 def _videos(number: int, frames: int, system: HBI) -> tuple[Tensor, Tensor]:
     """Features of frames [N,F,D] and mask [N,F]."""
     return torch.randn(number, frames, system.encoder.width), torch.ones(number, frames, dtype=torch.bool)
+
+
+def _on_meta(tensors: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    first, second = (tensor.to("meta") for tensor in tensors)
+    return first, second
 
 
 def _pictures(number: int, frames: int, system: HBI) -> Tensor:

@@ -1,7 +1,7 @@
 """Ranks and recall of a similarity matrix, with ties, several captions a video, and both directions spelled out."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,9 @@ from hbi.metrics.registry import RECALL_AT
 
 Direction = Literal["t2v", "v2t"]
 Ties = Literal["expected", "optimistic", "pessimistic", "released"]
+
+BLOCK = 16 * 2**20
+"""Bytes of a matrix that are worked on at once: more is no faster, and takes memory beside the matrix."""
 
 
 def retrieval_metrics(
@@ -51,8 +54,8 @@ def ranks(
     scores = np.asarray(similarity)
     if scores.ndim != 2 or 0 in scores.shape:
         raise ValueError(f"similarity must be [captions, videos], not {list(scores.shape)}")
-    if np.isnan(scores).any():
-        raise ValueError(f"similarity {list(scores.shape)} holds {int(np.isnan(scores).sum())} NaN")
+    if missing := count_nan(scores):
+        raise ValueError(f"similarity {list(scores.shape)} holds {missing} NaN")
     captions, videos = scores.shape
     if groups is None and captions != videos:
         raise ValueError(f"similarity {list(scores.shape)} is not square: give the video of each caption in groups")
@@ -60,21 +63,57 @@ def ranks(
     if column.shape != (captions,) or column.min() < 0 or column.max() >= videos:
         raise ValueError(f"groups must hold a column in [0, {videos}) for each of the {captions} captions")
 
-    if direction == "v2t":
-        missing = np.setdiff1d(np.arange(videos), column)
-        if missing.size:
-            raise ValueError(f"video {missing[0]} has no caption, so it has no rank")
-        best = np.full((videos, videos), -np.inf)  # [group of captions, query video]
-        np.maximum.at(best, column, scores)
-        scores, column = best.T, np.arange(videos)
-    match = scores[np.arange(len(scores)), column][:, None]  # [query,1]
-    greater = (scores > match).sum(1)
-    equal = (scores == match).sum(1) - 1
+    greater, equal = (_among_videos if direction == "t2v" else _among_captions)(scores, column)
     rank: NDArray[np.float64]
     if ties == "released":
-        query = np.repeat(np.arange(len(scores)), equal + 1)
-        place = np.arange(len(query)) - np.searchsorted(query, query)  # 0, 1, … within a query
-        rank = 1.0 + greater[query] + place
+        places = equal + 1
+        before = places.cumsum() - places  # ranks of the queries before
+        rank = 1.0 + np.arange(places.sum()) + np.repeat(greater - before, places)
     else:
         rank = 1.0 + greater + {"expected": 0.5, "optimistic": 0.0, "pessimistic": 1.0}[ties] * equal
     return rank
+
+
+def count_nan(scores: NDArray[Any]) -> int:
+    """How many of the scores [N,M] are none."""
+    return sum(int(np.isnan(scores[rows]).sum()) for rows in blocks(scores))
+
+
+def blocks(matrix: NDArray[Any], axis: int = 0) -> Iterator[slice]:
+    """All rows, or columns, in order, of BLOCK bytes at once or one."""
+    length = matrix.shape[axis]
+    step = max(1, BLOCK * length // matrix.nbytes)
+    return (slice(start, start + step) for start in range(0, length, step))
+
+
+Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""By query: candidates that score higher than the match, and others that score as high."""
+
+
+def _among_videos(scores: NDArray[Any], column: NDArray[np.int64]) -> Counts:
+    """scores [N,M], column [N] → of each caption [N]."""
+    greater, equal = np.empty((2, len(scores)), np.int64)
+    for rows in blocks(scores):
+        part = scores[rows]
+        match = np.take_along_axis(part, column[rows, None], axis=1)
+        greater[rows] = (part > match).sum(1)
+        equal[rows] = (part == match).sum(1) - 1
+    return greater, equal
+
+
+def _among_captions(scores: NDArray[Any], column: NDArray[np.int64]) -> Counts:
+    """scores [N,M], column [N] → of each video [M], by the best caption of every video."""
+    videos = np.arange(scores.shape[1])
+    if missing := np.setdiff1d(videos, column).tolist():
+        raise ValueError(f"video {missing[0]} has no caption, so it has no rank")
+    by_video = column.argsort(kind="stable")
+    first = np.searchsorted(column[by_video], videos)
+    greater, equal = np.empty((2, len(videos)), np.int64)
+    for columns in blocks(scores, axis=1):
+        best = scores[by_video, columns]  # [candidate, query video]
+        if len(best) > len(videos):  # else each candidate is one caption
+            best = np.maximum.reduceat(best, first)
+        match = np.take_along_axis(best, videos[None, columns], axis=0)
+        greater[columns] = (best > match).sum(0)
+        equal[columns] = (best == match).sum(0) - 1
+    return greater, equal

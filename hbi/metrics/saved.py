@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hbi.errors import InputError
 from hbi.metrics.post_processing import Scores
+from hbi.metrics.retrieval import count_nan
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def read_similarity(file: Path, groups: Path | None = None) -> Saved:
 def _arrays(file: Path, alone: str) -> dict[str, NDArray[Any]]:
     """The arrays of an npz by name, or the one of an npy under the name ``alone``."""
     try:
-        content = np.load(file, allow_pickle=False)  # a pickle could run code
+        # a pickle could run code; an npy is read as it is used, and what is written into it is not saved
+        content = np.load(file, mmap_mode="c", allow_pickle=False)
         if isinstance(content, np.ndarray):
             return {alone: content}
         with content:
@@ -65,7 +67,7 @@ def _arrays(file: Path, alone: str) -> dict[str, NDArray[Any]]:
 
 
 def _reason(error: Exception) -> str:
-    if "allow_pickle" in str(error) and "Object" in str(error):
+    if "Object" in str(error) or "objects in dtype" in str(error):
         return "holds objects, not numbers; save a plain array of numbers"
     if "pickled" in str(error) or isinstance(error, zipfile.BadZipFile):
         return "not readable as npy or npz (another format, or truncated)"
@@ -77,9 +79,9 @@ def _scores(file: Path, name: str, array: NDArray[Any]) -> Scores:
         raise InputError(f"{file}: {name} holds {array.dtype}, not numbers")
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(f"{file}: {name} must be a matrix, captions × videos, not {list(array.shape)}")
-    if missing := int(np.isnan(array).sum()):
+    if missing := count_nan(array):
         raise InputError(f"{file}: {name} {list(array.shape)} holds {missing} NaN")
-    return array.astype(np.float64)
+    return array.astype(np.result_type(array.dtype, np.float32), copy=False)  # float64 where float32 is not enough
 
 
 def _read_groups(file: Path) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """Hierarchical Banzhaf Interaction: retrieval by words and frames, trained at up to three levels (arXiv 2303.14369)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +18,7 @@ from hbi.models.banzhaf_loss import interaction_divergence, teacher_logits
 from hbi.models.base import Encoded, System, initialised
 from hbi.models.contrastive import contrastive, distillation, released_distillation
 from hbi.models.encoder import ClipEncoder, encoder_sizes
-from hbi.models.similarity import masked_softmax, token_scores, token_similarity
+from hbi.models.similarity import block_similarity, masked_softmax, token_scores, token_similarity
 from hbi.models.temporal import TemporalTransformer
 from hbi.models.token_merge import TokenMerge
 from hbi.seeds import spread
@@ -137,11 +137,14 @@ class HBI(System):
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:
         rates = self.config.similarity_rates
         scored = self._scored_levels()
-        return _sum({level: rates.get(level, 0) * self._similarity(level, text, video) for level in scored})
+        found = {level: self._similarity(level, text, video, block_similarity) for level in scored}
+        return _sum({level: rates.get(level, 0) * similarity for level, similarity in found.items()})
 
-    def _similarity(self, level: Level, text: Encoded, video: Encoded) -> Tensor:
+    def _similarity(
+        self, level: Level, text: Encoded, video: Encoded, similarity: Callable[..., Tensor] = token_similarity
+    ) -> Tensor:
         word_mask, frame_mask = text[f"{level}/mask"], video[f"{level}/mask"]
-        return token_similarity(
+        return similarity(
             text[f"{level}/tokens"],
             masked_softmax(text[f"{level}/scores"], word_mask),
             word_mask,

@@ -2,19 +2,24 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isqrt, prod
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hbi.cost.memory import available
 from hbi.errors import RunFailure
 from hbi.models import Encoded, System
 from hbi.models.hbi_qa import HBIQA
 from hbi.training.step import autocast
 
 BLOCK = 128
-"""Captions and videos a block of the similarity matrix, and questions at once: bounds memory, changes no value."""
+"""Captions, videos or questions that are encoded at once: bounds memory, changes no value."""
+
+FASTEST = {"cpu": 32 * 2**20, "cuda": 2**30}
+"""Bytes of a block of similarities by device: what a CPU's caches still hold, and what keeps a GPU busy."""
 
 Tokens = Iterable[tuple[Tensor, Tensor]]
 Frames = Iterable[tuple[Tensor, Tensor]]
@@ -29,15 +34,20 @@ def similarity_matrix(
         with autocast(device, precision):
             text = Encoded.cat([model.encode_text(ids.to(device), mask.to(device)) for ids, mask in texts])
             video = Encoded.cat([model.encode_video(frames.to(device), mask.to(device)) for frames, mask in videos])
-        rows = []
-        for row in range(0, len(text), BLOCK):
-            part = text.select(slice(row, row + BLOCK))
-            blocks = [
-                model.similarity(part, video.select(slice(column, column + BLOCK)))
-                for column in range(0, len(video), BLOCK)
-            ]
-            rows.append(torch.cat(blocks, dim=1).float().cpu())
-        return torch.cat(rows).numpy()
+        return scores(model, text, video).numpy()
+
+
+@torch.no_grad()
+def scores(model: System, text: Encoded, video: Encoded) -> Tensor:
+    """Similarities [N,M] of encoded captions and videos, in blocks of ``block_side``; fp32, on the CPU."""
+    side = block_side(text, video, free_memory(_device(text)))
+    found = torch.empty(len(text), len(video))
+    for row in range(0, len(text), side):
+        part = text.select(slice(row, row + side))
+        for column in range(0, len(video), side):
+            block = model.similarity(part, video.select(slice(column, column + side)))
+            found[row : row + side, column : column + side] = block
+    return found
 
 
 @torch.no_grad()
@@ -62,6 +72,33 @@ def predicted_answers(
                 raise RunFailure("nan", f"the answers to questions {start + 1} to {start + len(ids)} are not finite")
             predicted.append(logits.argmax(-1).cpu())
     return torch.cat(predicted).numpy()
+
+
+def block_side(text: Encoded, video: Encoded, free: int | None) -> int:
+    """Captions, and videos, of a block of FASTEST bytes; of fewer only where a quarter of the ``free`` bytes is less,
+    so that a machine always computes the same blocks.
+
+    A pair is taken to hold a number for every word with every frame, or for every feature, whichever are more.
+    """
+    shapes = [[x.shape[1:] for x in side.tensors.values()] for side in (text, video)]
+    tokens = [max((shape[0] for shape in of_side if len(shape) > 1), default=1) for of_side in shapes]
+    features = max((shape[-1] for of_side in shapes for shape in of_side if shape), default=1)
+    largest = FASTEST.get(_device(text).type, FASTEST["cpu"])
+    if free is not None:
+        largest = min(largest, free // 4)
+    return max(1, isqrt(largest // (4 * max(prod(tokens), features))))
+
+
+def _device(encoded: Encoded) -> torch.device:
+    return next(iter(encoded.tensors.values())).device
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that are free on ``device``; None where it does not tell."""
+    if device.type != "cuda":
+        return available()
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, to use again
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 @contextmanager

@@ -22,8 +22,8 @@ def test_a_plan_says_what_a_run_waits_for(tmp_path):
 def test_processes_beside_each_other_start_no_run_before_the_one_it_needs(tmp_path):
     source, estimator, user, other = chain(tmp_path)
     waiting = [other, user, estimator]  # the last comes first
-    assert _next(waiting, {source.run_id}) is other
-    assert _next([user, estimator], {source.run_id}) is None
-    assert _next([user, estimator], set()) is estimator
-    assert _next([user], {estimator.run_id}) is None
-    assert _next([user], set()) is user
+    assert _next(waiting, [source]) is other
+    assert _next([user, estimator], [source]) is None
+    assert _next([user, estimator], []) is estimator
+    assert _next([user], [estimator]) is None
+    assert _next([user], []) is user

@@ -109,9 +109,9 @@ ONE_LINE = {
         "data: shapes\nvariants: [hbi: {retries: {killed: 1}}]",
         "suite.yaml:2:18: unknown key 'retries'",
     ),
-    "swept": (HBI + "grid: {resources.gpus: [1, 2]}", "suite.yaml:3:8: 'resources.gpus' is in no run's id"),
-    "swept together": (HBI + "zip: {resources.gpus: [1, 2]}", "suite.yaml:3:7: 'resources.gpus' is in no run's id"),
-    "swept retries": (HBI + "grid: {retries.killed: [1, 2]}", "suite.yaml:3:8: 'retries.killed' is in no run's id"),
+    "swept": (HBI + "grid: {resources.gpus: [1, 2]}", "suite.yaml:3:8: 'resources.gpus' is no option of a run"),
+    "swept together": (HBI + "zip: {resources.gpus: [1, 2]}", "suite.yaml:3:7: 'resources.gpus' is no option of a run"),
+    "swept retries": (HBI + "grid: {retries.killed: [1, 2]}", "suite.yaml:3:8: 'retries.killed' is no option of a run"),
     "excluded": (HBI + "exclude: [{resources.gpus: 1}]", "suite.yaml:3:12: unknown option 'resources.gpus'"),
 }
 
@@ -131,7 +131,7 @@ def test_one_clear_line(mistakes, text, line):
         ("resources=3", "--set resources=3: resources should be a mapping"),
         ("resource.gpus=1", "--set resource.gpus=1: unknown option 'resource.gpus'"),
         ("retries.killed=-1", "--set retries.killed=-1: killed should be greater than or equal to 0"),
-        ("grid.resources.gpus=[1]", "--set grid.resources.gpus=[1]: 'resources.gpus' is in no run's id"),
+        ("grid.resources.gpus=[1]", "--set grid.resources.gpus=[1]: 'resources.gpus' is no option of a run"),
     ],
 )
 def test_arguments_name_themselves(mistakes, override, line):

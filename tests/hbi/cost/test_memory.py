@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,6 +61,20 @@ def sleep(file: str) -> None:
     time.sleep(600)
 
 
+def hoard(megabytes: int) -> None:
+    """Goes on where no more than ``megabytes`` are free, until there are none left."""
+    memory._take_no_more_than(megabytes * MB)
+    pieces = []
+    while True:
+        pieces.append(np.ones(64 * MB, np.uint8))
+
+
+def hoard_tensors() -> None:
+    import torch
+
+    torch.ones(2**50, dtype=torch.uint8)
+
+
 # ---- on a CPU -------------------------------------------------------------------------------------------------------
 
 
@@ -103,6 +118,44 @@ def test_a_call_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -
             return
         time.sleep(0.1)
     pytest.fail("a child of the call lives on")
+
+
+def test_what_does_not_fit_is_found_before_the_machine_runs_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a machine of 600 MB free, in a group of 500."""
+    group = tmp_path / "groups" / "job" / "step"
+    group.mkdir(parents=True)
+    for folder, limit in ((group.parent, str(900 * MB)), (group, "max")):
+        (folder / "memory.max").write_text(limit)
+        (folder / "memory.current").write_text(str(500 * MB))
+        (folder / "memory.stat").write_text(f"file {300 * MB}\nactive_file {60 * MB}\ninactive_file {40 * MB}\n")
+    (tmp_path / "meminfo").write_text(f"MemAvailable:   {600 * 1024} kB\n")
+    (tmp_path / "cgroup").write_text("0::/job/step\n")
+    monkeypatch.setattr(memory, "MACHINE", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "GROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "GROUPS", tmp_path / "groups")
+    assert memory.available() == 500 * MB
+    (tmp_path / "cgroup").write_text("4:memory:/job/step\n")
+    assert memory.available() == 600 * MB
+    (tmp_path / "meminfo").unlink()
+    assert memory.available() is None
+
+    with pytest.raises(MemoryError, match=r"^does not fit in \d+\.\d GB$"):
+        peak_memory(f"{HERE}:hoard_tensors")
+    with pytest.raises(MemoryError, match=r"^does not fit in \d+\.\d GB$"):
+        peak_memory(f"{HERE}:hoard", {"megabytes": 300})
+
+
+def test_what_waits_may_end_the_process(tmp_path: Path) -> None:
+    file = tmp_path / "group"
+
+    def waiting() -> None:
+        if file.exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        peak_memory(f"{HERE}:sleep", {"file": str(file)}, waiting=waiting, deadline=60)
 
 
 def test_what_cannot_be_measured_is_refused_at_once() -> None:
@@ -166,3 +219,10 @@ def test_asks_the_allocator_around_the_call(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: held)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: peak)
     assert peak_memory(call, {"size": 7}, torch.device("cuda", 0)) == memory.Peak(7, 100, "CUDA allocator")
+
+    def too_large() -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=80 * 10**9))
+    with pytest.raises(MemoryError, match=r"^does not fit in 80\.0 GB$"):
+        peak_memory(too_large, device="cuda")

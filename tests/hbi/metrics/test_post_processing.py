@@ -1,8 +1,11 @@
 """The dual softmax and the dynamic inverted softmax, against their formulas written out."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 
+from hbi.metrics import retrieval
 from hbi.metrics.post_processing import dual_softmax, dynamic_inverted_softmax
 from hbi.metrics.retrieval import ranks
 
@@ -43,3 +46,17 @@ def test_large_logits_do_not_overflow():
     scores = 1000 * rng.uniform(-1, 1, (5, 5))
     assert np.isfinite(dual_softmax(scores)).all()
     assert np.isfinite(dynamic_inverted_softmax(scores, scores)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_blocks_change_nothing_and_float32_is_computed_in_float64(dtype):
+    scores, bank = (rng.uniform(-1, 1, (rows, 7)).astype(dtype) for rows in (6, 9))
+
+    def found(scores, bank):
+        return dual_softmax(scores), dynamic_inverted_softmax(scores, bank)
+
+    whole = found(scores.astype(np.float64), bank.astype(np.float64))
+    with patch.object(retrieval, "BLOCK", 2 * scores[:, 0].nbytes):
+        for part, expected in zip(found(scores, bank), whole, strict=True):
+            assert part.dtype == np.float64
+            np.testing.assert_allclose(part, expected, rtol=1e-14)

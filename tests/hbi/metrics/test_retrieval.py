@@ -5,6 +5,8 @@ Those of the published code: its numbers, from tests/golden (golden/hbi: metrics
 
 import json
 from pathlib import Path
+from typing import get_args
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hbi.metrics.retrieval import ranks, retrieval_metrics
+from hbi.cost.memory import peak_memory
+from hbi.metrics import retrieval
+from hbi.metrics.retrieval import Ties, blocks, ranks, retrieval_metrics
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 PUBLISHED = json.loads((GOLDEN / "hbi_metrics.json").read_text())
@@ -77,6 +81,69 @@ def test_video_to_text_takes_a_videos_best_caption(videos, seed):
     np.testing.assert_array_equal(ranks(scores, "v2t", groups.tolist()), ranks(best, "t2v"))
     expected = [1 + (scores[n] > scores[n, groups[n]]).sum() for n in range(len(groups))]
     np.testing.assert_array_equal(ranks(scores, "t2v", groups.tolist()), expected)
+
+
+@st.composite
+def grouped(draw):
+    """Scores with ties and infinities, and the video of each caption: every video has one or more, in any order."""
+    videos = draw(st.integers(1, 6))
+    more = draw(st.lists(st.integers(0, videos - 1), max_size=6))
+    groups = draw(st.permutations([*range(videos), *more]))
+    dtype = draw(st.sampled_from([np.float16, np.float32, np.float64, np.int64]))
+    values = [-1, 0, 1, 2] if dtype is np.int64 else [-np.inf, -1.0, 0.0, 0.5, np.inf]
+    return draw(arrays.arrays(dtype, (len(groups), videos), elements=st.sampled_from(values))), groups
+
+
+def place_by_place(scores, direction, groups, ties):
+    """The ranks, query by query, over the whole matrix."""
+    if direction == "v2t":
+        best = [
+            [max(scores[np.equal(groups, g), video]) for g in range(len(scores.T))] for video in range(len(scores.T))
+        ]
+        return place_by_place(np.array(best), "t2v", range(len(best)), ties)
+    found = []
+    for row, column in zip(scores, groups, strict=True):
+        greater, equal = sum(row > row[column]), sum(row == row[column]) - 1
+        if ties == "released":
+            found += [1 + greater + place for place in range(equal + 1)]
+        else:
+            found.append(1 + greater + {"expected": equal / 2, "optimistic": 0, "pessimistic": equal}[ties])
+    return np.array(found)
+
+
+@given(grouped(), st.sampled_from(["t2v", "v2t"]), st.sampled_from(get_args(Ties)), st.sampled_from([1, 20, 60, 2**24]))
+def test_blocks_of_any_size_give_the_ranks_of_the_whole_matrix(case, direction, ties, size):
+    scores, groups = case
+    with patch.object(retrieval, "BLOCK", size):
+        found = ranks(scores, direction, groups, ties)
+    np.testing.assert_array_equal(found, place_by_place(scores, direction, groups, ties))
+    np.testing.assert_array_equal(ranks(np.asfortranarray(scores), direction, groups, ties), found)
+
+
+@given(square, st.integers(1, 200))
+def test_blocks_are_all_rows_or_columns_in_order(scores, size):
+    with patch.object(retrieval, "BLOCK", size):
+        for axis in (0, 1):
+            every = np.arange(scores.shape[axis])
+            parts = [every[part] for part in blocks(scores, axis)]
+            np.testing.assert_array_equal(np.concatenate(parts), every)
+            assert all(len(part) == 1 or len(part) * 8 * len(scores) <= size for part in parts)
+
+
+@pytest.mark.parametrize("captions", [1, 2])
+def test_memory_beside_the_matrix_is_bounded(captions):
+    """The best captions of 4000 videos, as float64, would be 122 MiB, and a comparison of them 15."""
+    peak = peak_memory(f"{__name__}:measure", {"captions": captions}, prepare=f"{__name__}:large")
+    assert peak.bytes < 64 * 2**20
+
+
+def large(captions, videos=4000):
+    groups = np.random.default_rng(0).permutation(np.repeat(np.arange(videos), captions))
+    return np.random.default_rng(0).standard_normal((len(groups), videos), dtype=np.float32), groups.tolist()
+
+
+def measure(prepared):
+    retrieval_metrics(*prepared)
 
 
 def test_recall_median_and_mean_of_known_ranks():

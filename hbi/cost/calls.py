@@ -1,0 +1,158 @@
+"""The calls whose time and memory are measured: of a system with random weights, on random items without padding."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from hbi.config import CaseConfig, CostOptions, HBIConfig, HBIQAConfig
+from hbi.config.cost import Size
+from hbi.cost.stages import sizes_of, untrained
+from hbi.data.batches import Batch
+from hbi.errors import InputError
+from hbi.models import Encoded
+from hbi.models.base import initialised
+from hbi.models.hbi import HBI
+from hbi.models.hbi_qa import HBIQA
+from hbi.training.evaluate import scores
+from hbi.training.step import Step, autocast
+
+QUERY, VIDEO = "encode one query", "encode one video"
+ONE, ALL = "score 1 × N", "score N × N"
+ANSWER = "answer one question"
+STEP = "training step"
+
+TIMED = (QUERY, VIDEO, ONE, ALL, ANSWER)
+
+CHANGED_BY: Mapping[Size, tuple[str, ...]] = {
+    "words": (QUERY, ALL),
+    "frames": (VIDEO, ALL),
+    "gallery": (ONE, ALL),
+    "batch": (),
+}
+"""Timed calls that last longer where a size grows."""
+
+DISTINCT = 4
+"""Captions and videos that a gallery repeats: what they hold changes no time."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A call, and how many captions, videos or pairs it works on."""
+
+    run: Callable[[], object]
+    items: int = 1
+
+
+def model_of(case: CaseConfig) -> HBIConfig:
+    """What the case's system is. Raises InputError where it is none whose cost is known."""
+    if not isinstance(case.model, HBIConfig):
+        raise InputError(f"cost: {case.label} is no retrieval system ({case.model.system}); leave it out")
+    return case.model
+
+
+def remembered(config: HBIConfig) -> tuple[str, ...]:
+    """The calls whose memory is measured."""
+    return (VIDEO, STEP) if isinstance(config, HBIQAConfig) else (VIDEO, ALL, STEP)
+
+
+def system(case: CaseConfig, options: CostOptions, device: torch.device) -> HBI:
+    """The case's system with random weights, for evaluation. Raises InputError as ``hbi.cost.stages.stages`` does."""
+    config = model_of(case)
+    with initialised(0, "cost"):
+        sizes = sizes_of(config, case.words, case.frames, options.resolution)
+        return untrained(config, sizes).to(device).eval()
+
+
+def timed_calls(model: HBI, case: CaseConfig, options: CostOptions) -> dict[str, Timed]:
+    """Those of TIMED that ``model`` has, as evaluation makes them: the encoders at the precision of ``options``,
+    similarities and answers of encoded items in fp32. All inputs lie on the device."""
+    device = model.logit_scale.device
+    captions, videos = _captions(model, DISTINCT, case.words), _videos(model, DISTINCT, case.frames)
+
+    @torch.inference_mode()
+    def encode(encoder: Callable[[Tensor, Tensor], Encoded], items: Tensor, mask: Tensor) -> Encoded:
+        with autocast(device, options.precision):
+            return encoder(items, mask)
+
+    calls = {
+        QUERY: Timed(partial(encode, model.encode_text, *(tensor[:1] for tensor in captions))),
+        VIDEO: Timed(partial(encode, model.encode_video, *(tensor[:1] for tensor in videos))),
+    }
+    text, video = encode(model.encode_text, *captions), encode(model.encode_video, *videos)
+    one = text.select(slice(1))
+    if isinstance(model, HBIQA):
+        return calls | {ANSWER: Timed(partial(torch.inference_mode()(model.answers), one, video.select(slice(1))))}
+    score = partial(torch.inference_mode()(scores), model)
+    size = options.gallery
+    text, video = (side.select(torch.arange(size, device=device) % DISTINCT) for side in (text, video))
+    return calls | {ONE: Timed(partial(score, one, video), size), ALL: Timed(partial(score, text, video), size**2)}
+
+
+def training_step(model: HBI, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
+    """Forward and backward pass of a batch, without the optimiser; of an encoder that is frozen, the features of frames
+    are given."""
+    model.train()
+    step, draw = Step(model, options.precision), _draw(model)
+    frames, mask = _videos(model, case.batch, case.frames)
+    if model.config.freeze == "encoder":
+        frames = torch.randn(*mask.shape, model.encoder.width, generator=draw, device=mask.device)
+    rows = torch.arange(case.batch, device=mask.device)
+    batch = Batch(*_captions(model, case.batch, case.words), frames, mask, rows, torch.zeros_like(rows))
+    return lambda: step(batch)["total"].backward()
+
+
+# ---- in a process of their own --------------------------------------------------------------------------------------
+
+
+def arguments(case: CaseConfig, options: CostOptions, call: str, device: torch.device) -> dict[str, Any]:
+    """Those of ``prepared``, as JSON can carry them."""
+    named = {name: getattr(options, name) for name in CostOptions.model_fields}
+    return {
+        "case": case.model_dump(mode="json"),
+        "options": CostOptions(**named).model_dump(mode="json"),
+        "call": call,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def prepared(
+    case: dict[str, Any], options: dict[str, Any], call: str, device: str, threads: int
+) -> Callable[[], object]:
+    """The ``call`` of TIMED, or STEP, with its model and its inputs; the libraries have started."""
+    torch.set_num_threads(threads)
+    row, measured = CaseConfig.model_validate(case), CostOptions.model_validate(options)
+    model = system(row, measured, torch.device(device))
+    calls = timed_calls(model, row, measured)
+    calls[QUERY].run()
+    return training_step(model, row, measured) if call == STEP else calls[call].run
+
+
+def run(call: Callable[[], object]) -> None:
+    """Makes the call that ``prepared`` gives."""
+    call()
+
+
+# ---- random items ---------------------------------------------------------------------------------------------------
+
+
+def _captions(model: HBI, number: int, words: int) -> tuple[Tensor, Tensor]:
+    """Token ids and mask [N,T]."""
+    device, known = model.logit_scale.device, model.encoder.clip.vocab_size
+    ids = torch.randint(1, known, (number, words), generator=_draw(model), device=device)
+    return ids, torch.ones_like(ids, dtype=torch.bool)
+
+
+def _videos(model: HBI, number: int, frames: int) -> tuple[Tensor, Tensor]:
+    """Frames [N,F,3,S,S] uint8 and mask [N,F]."""
+    device, shape = model.logit_scale.device, (number, frames, 3, model.image_size, model.image_size)
+    pictures = torch.randint(256, shape, generator=_draw(model), dtype=torch.uint8, device=device)
+    return pictures, torch.ones(number, frames, dtype=torch.bool, device=device)
+
+
+def _draw(model: HBI) -> Generator:
+    return Generator(model.logit_scale.device).manual_seed(0)

@@ -1,0 +1,68 @@
+"""docs/cost.md: its suite loads, its commands run, its numbers are those of the code."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hbi.config import CostConfig, HBIConfig
+from hbi.cost.stages import stages
+from suites.expand import expand
+from suites.load import load_suite
+from tests.command_line import call
+
+PAGE = (Path(__file__).parent.parent / "docs" / "cost.md").read_text()
+SMALL = (
+    "cost={gallery: 8, rounds: 8, seconds: 0.2, scaling: {frames: [2, 4]}}",
+    "variants=[no-hbi, hbi]",
+    "runtime.device=cpu",
+)
+
+
+def test_the_suite_it_shows_loads(tmp_path):
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "suite.yaml").write_text(text)
+    *_, run = expand(load_suite(tmp_path / "suite.yaml"))
+    assert isinstance(run.spec.model, CostConfig)
+
+
+def test_its_commands_run_and_write_what_it_says(tmp_path):
+    (block,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines():
+        _, _, *arguments = shlex.split(line)
+        small = [argument for setting in SMALL for argument in ("--set", setting)]
+        done = call(*arguments, *small, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    written = {path.name for path in (tmp_path / "runs" / "tables").iterdir()}
+    assert {"cost_quickstart.flops.md", "cost_quickstart.latency.tex", "cost_quickstart.cost.csv"} <= written
+    assert "Every operation that ran is priced" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("rates", "row"),
+    [({"entity": 1.0}, "entity level"), (dict.fromkeys(("entity", "action", "event"), 1.0), "three levels")],
+)
+def test_the_heads_it_names_are_counted(rates, row):
+    (told,) = re.findall(rf"\| HBI, [^|]*{row}[^|]*\| ([\d.]+) GMACs, ([\d.]+) GFLOPs", PAGE)
+    found = stages(HBIConfig(encoder="ViT-B-32-quickgelu", similarity_rates=rates), 24, 12, None, (1000, 1000))
+    assert told == (f"{found['similarity'].macs / 1e9:.1f}", f"{found['similarity'].total / 1e9:.1f}")
+
+
+def test_the_cost_of_a_pair_is_counted():
+    def of_the_teacher(**teacher):
+        found = stages(HBIConfig(encoder="ViT-B-32-quickgelu", teacher=teacher), 24, 12)
+        (cost,) = (found[stage] for stage in ("game/entity", "estimator/entity") if stage in found)
+        return cost.total / 1e6
+
+    told = re.search(
+        r"exact Banzhaf interaction takes ([\d.]+) MFLOPs, Shapley's ([\d.]+), the\s+network that estimates it "
+        r"([\d.]+), and 100 coalitions drawn for each cell ([\d.]+) with",
+        PAGE,
+    )
+    assert told
+    banzhaf, shapley, network, drawn = map(float, told.groups())
+    assert of_the_teacher() == pytest.approx(banzhaf, abs=0.01)
+    assert of_the_teacher(index="shapley") == pytest.approx(shapley, abs=0.1)
+    assert of_the_teacher(method="estimated") == pytest.approx(network, abs=0.05)
+    assert of_the_teacher(method="sampled") == pytest.approx(drawn, abs=0.1)
