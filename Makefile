@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart test lint benchmarks slurm clean
+.PHONY: install quickstart test lint benchmark benchmark-compare slurm clean
 
 install: $(VENV)/installed
 
@@ -25,8 +25,21 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmarks: install
-	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-enable
+# Minutes. The table is printed also where a benchmark has failed; no time is a failure.
+MEASURED := runs/benchmarks
+benchmark: NEW := $(MEASURED)/$(shell date -u +%Y%m%d-%H%M%S)
+benchmark: install
+	@mkdir -p $(MEASURED)
+	@$(BIN)/python -m pytest tests/benchmarks/bench_*.py --verbose --benchmark-enable --benchmark-quiet \
+		--benchmark-json $(NEW).part; status=$$?; \
+	mv $(NEW).part $(NEW).json && \
+	$(BIN)/python -m tests.benchmarks.ratios $(NEW).json >$(NEW).md && cat $(NEW).md && \
+	printf '\nwrote %s.json and %s.md\n' $(NEW) $(NEW) && exit $$status
+
+# the newest of them beside an earlier one: make benchmark-compare BASE=runs/benchmarks/20260102-030405.json
+BASE ?= $(MEASURED)
+benchmark-compare: install
+	@$(BIN)/python -m tests.benchmarks.ratios $(MEASURED) $(BASE)
 
 # SLURM itself, for the tests marked slurm and for slurm/testbed/up.sh: Debian or Ubuntu, as root. Nothing is started.
 # The input is empty because a package may ask a question in spite of all.

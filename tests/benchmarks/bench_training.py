@@ -1,35 +1,41 @@
-"""Speed of a training step of hbi-released on the batch of tests/golden, beside a matrix product of the same machine.
-
-The published code takes 0.31 s on two idle cores (golden/hbi/timing.json, AMD EPYC); the product of 2048 × 2048
-matrices, printed beside, tells how this machine compares.
-"""
+"""A training step: of hbi-released on the batch of tests/golden, and of the quickstart's variants."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from ablations.trained import untrained
 from hbi.data.batches import Batch
 from hbi.models import released
+from hbi.training.optimiser import optimiser
+from hbi.training.step import Step, backward
+from suites.expand import expand
+from suites.load import load_suite
 from tests.golden_weights import published_weights
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-PUBLISHED_SECONDS = 0.31
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+THREADS = 2
+RELEASED = f"hbi-released, forward and backward of 6 pairs, {THREADS} threads"
+PUBLISHED_SECONDS = 0.31  # of the published code on two idle cores of an AMD EPYC: golden/hbi/timing.json
 
 
-def best_of(function, repeats: int = 15) -> float:
-    took = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        took.append(time.perf_counter() - start)
-    return min(took)
+def test_product_of_2048_by_2048_matrices(benchmark):
+    """Tells how this machine compares with others."""
+    benchmark.group = RELEASED
+    benchmark.extra_info["reference"] = True
+    torch.set_num_threads(THREADS)
+    square = torch.randn(2048, 2048)
+    benchmark.pedantic(lambda: square @ square, rounds=15, warmup_rounds=2)
 
 
-def test_forward_and_backward_of_hbi_released(benchmark, capsys):
-    torch.set_num_threads(2)
+def test_hbi_released(benchmark):
+    benchmark.group = RELEASED
+    benchmark.extra_info["published_seconds"] = PUBLISHED_SECONDS
+    torch.set_num_threads(THREADS)
     arrays = np.load(GOLDEN / "hbi_released.npz")
     model = released.load("hbi", published_weights(json.loads((GOLDEN / "hbi_released.json").read_text())["weights"]))
     model.train()
@@ -43,16 +49,38 @@ def test_forward_and_backward_of_hbi_released(benchmark, capsys):
         torch.full((6,), -1),
     )
 
-    def step() -> None:
+    def step() -> float:
         model.zero_grad(set_to_none=True)
-        model.losses(batch)["total"].backward()
+        loss = model.losses(batch)["total"]
+        loss.backward()
+        return loss.item()
 
-    square = torch.randn(2048, 2048)
-    best_of(step, 2)
-    ours, product = best_of(step), best_of(lambda: square @ square)
-    with capsys.disabled():
-        print(
-            f"\nhbi-released, forward and backward, 6 pairs: {ours:.3f} s (published code {PUBLISHED_SECONDS} s on its "
-            f"machine); 2048³ float32 product: {product:.3f} s; ratio {ours / product:.1f}"
-        )
-    benchmark.pedantic(step, rounds=3)
+    assert np.isfinite(benchmark.pedantic(step, rounds=15, warmup_rounds=2))
+
+
+@pytest.mark.parametrize("variant", ["no-hbi", "entity-only", "hbi-no-banzhaf", "hbi", "hbi-shapley", "hbi-sampled"])
+def test_step(benchmark, variant, tmp_path):
+    benchmark.group = "a training step of the quickstart, 25 pairs, 1 thread"
+    benchmark.extra_info["reference"] = variant == "no-hbi"
+    spec = expand(load_suite(ROOT / "suites" / "quickstart.yaml"), variant)[0].spec
+    torch.set_num_threads(spec.runtime.threads)
+    model = untrained(spec, tmp_path).train()
+    adam, step, scaler = optimiser(model, spec.training), Step(model, "fp32"), torch.amp.GradScaler(enabled=False)
+    pairs, words, frames = spec.training.batch_size, spec.data.max_words, spec.data.max_frames
+    batch = Batch(
+        token_ids=torch.randint(1, 49408, (pairs, words)),
+        text_mask=torch.ones(pairs, words, dtype=torch.bool),
+        frames=torch.randint(0, 256, (pairs, frames, 3, model.image_size, model.image_size), dtype=torch.uint8),
+        video_mask=torch.ones(pairs, frames, dtype=torch.bool),
+        video_index=torch.arange(pairs),
+        answer=torch.full((pairs,), -1),
+    )
+
+    def whole_step() -> float:
+        adam.zero_grad(set_to_none=True)
+        losses = backward(step, batch, 1, scaler)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), spec.training.clip_norm)
+        adam.step()
+        return losses["total"].item()
+
+    assert np.isfinite(benchmark.pedantic(whole_step, rounds=10, warmup_rounds=2))
