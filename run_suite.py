@@ -368,8 +368,16 @@ def tables(
     written += cost_tables.write(loaded.name, report, runs / "tables") if report else []
     for path in written:
         typer.echo(f"wrote {path}")
-    if loaded.cost and not report:
-        typer.echo(f"no cost has been measured yet: run_suite.py run {suite} --only cost", err=True)
+    if not report and any(run.alone for run in wanted):
+        typer.echo(_unmeasured(suite, measured), err=True)
+
+
+def _unmeasured(suite: str, records: list[Record]) -> str:
+    """Why there is no table of cost."""
+    for record in records:
+        if record.failure:
+            return f"cost: {record.run_id} has failed ({record.failure.kind}): {record.failure.message}"
+    return f"no cost has been measured yet: run_suite.py run {suite} --only cost"
 
 
 @app.command("evaluate")

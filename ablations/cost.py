@@ -34,7 +34,7 @@ def measured(
     report, samples = profile(config, device, seed, progress)
     timings = {"measuring": time.perf_counter() - started}
     outcome = {"outcome": "complete", "cost": report, "metrics": numbers(report), "timings": timings}
-    return outcome, {"samples": dict(samples)} if samples else {}
+    return outcome, {"samples": samples}
 
 
 def numbers(report: CostReport) -> dict[str, float]:

@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +115,21 @@ def execute(
 def _check_files(spec: RunSpec) -> None:
     """Raises InputError where a file is no longer the one that the run's id stands for."""
     for option, digest in spec.files.items():
-        path = attrgetter(option)(spec)
+        path = _option(spec, option)
         try:
             same = sha256(Path(path)) == digest
         except OSError:
             same = False
         if not same:
             raise InputError(f"{option}: {path} is not the file it was when the suite was read; start it again")
+
+
+def _option(spec: RunSpec, option: str) -> Any:
+    """What ``spec`` has at the dotted option; a number stands for a place in a list."""
+    found: Any = spec
+    for name in option.split("."):
+        found = found[int(name)] if isinstance(found, tuple) else getattr(found, name)
+    return found
 
 
 def _result(

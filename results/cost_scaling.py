@@ -16,10 +16,22 @@ STAGES = {
     "interactions": ("game", "estimator"),
     "training step": ("training step",),
 }
-"""What is shown of a row's stages, by title: those whose name, up to a slash, is one of these, added up.
+"""What a system does as a whole, by title: the stages whose name, up to a slash, is one of these, added up.
 
 Interactions are what the teacher computes for a pair, over all levels.
 """
+
+PARTS = {
+    "text encoder": ("text encoder",),
+    "frame encoder": ("frame encoder",),
+    "temporal": ("temporal",),
+    "token merging": ("merge",),
+    "similarity, a pair": ("similarity",),
+    "interactions, a pair": ("game", "estimator"),
+    "student, a pair": ("student",),
+    "training step": ("training step",),
+}
+"""The parts that it consists of, likewise; the similarity is that of the gallery, for all of its pairs."""
 
 CALLS = {"encode one query": "encode text", "encode one video": "encode video", "answer one question": "answer"}
 """Calls (hbi.cost.calls) that make a stage, with its title; a call of another name is called so in both."""
@@ -61,14 +73,14 @@ def sizes_of(grown: Sequence[Growth]) -> list[Size]:
     return [size for size in get_args(Size) if any(one.size == size for one in grown)]
 
 
-def members(stages: Mapping[str, object], title: str) -> list[str]:
-    """The stages that ``title`` stands for."""
-    return [stage for stage in stages if stage.partition("/")[0] in STAGES[title]]
+def members(stages: Mapping[str, object], names: Sequence[str]) -> list[str]:
+    """The stages that ``names``, of STAGES or PARTS, stand for."""
+    return [stage for stage in stages if stage.partition("/")[0] in names]
 
 
 def _series(points: Sequence[Point]) -> Iterator[tuple[Measure, str, dict[int, float]]]:
     """Costs of one row by the values of one size."""
-    for title in STAGES:
-        yield "FLOPs", title, {p.value: sum(p.flops[stage] for stage in members(p.flops, title)) for p in points}
+    for title, names in STAGES.items():
+        yield "FLOPs", title, {p.value: sum(p.flops[stage] for stage in members(p.flops, names)) for p in points}
     for call in dict.fromkeys(call for point in points for call in point.seconds):
         yield "time", CALLS.get(call, call), {p.value: p.seconds[call] for p in points if call in p.seconds}

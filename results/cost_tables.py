@@ -3,15 +3,15 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import get_args
 
 from hbi.cost.machine import PowerState
-from hbi.cost.report import CaseCost, CostReport, Count, Interval, Latency
-from results.cost_scaling import STAGES, Growth, Measure, growths, members, sizes_of
+from hbi.cost.report import CaseCost, CostReport, Count, Interval, Latency, Quantile
+from results.cost_scaling import PARTS, STAGES, Growth, Measure, growths, members, sizes_of
 from results.layout import MISSING, Column, Entry, Layout, Line, symbol
 from results.numerals import PREFIXES, decimals, exponent, numeral, prefix, rounded, scaled
 from results.published import published_heads
@@ -28,17 +28,21 @@ _SIZES = {"words": "words", "frames": "frames", "resolution": "pixels", "gallery
 _Rows = Iterable[tuple[str, str, Sequence[Entry]]]
 """Section, label and entries of each line; the ``symbol`` of an entry is still the text of its footnote."""
 
+_Part = tuple[Column, list[Entry]]
+"""A column with an entry for each row."""
+
 
 def layouts(name: str, report: CostReport) -> list[Layout]:
-    """What there is to show: NAME.flops and, where the report has them, NAME.latency, NAME.scaling and NAME.heads."""
+    """What there is to show: NAME.flops and NAME.stages and, where the report has them, NAME.latency, NAME.scaling and
+    NAME.heads."""
     cases = report.cases.values()
-    found = [_flops(f"{name}.flops", report)]
+    found = [_flops(f"{name}.flops", report), _stages(f"{name}.stages", report)]
     if any(case.latency or case.memory for case in cases):
         found.append(_latency(f"{name}.latency", report))
     if grown := growths(report):
         found.append(_scaling(f"{name}.scaling", grown, list(report.cases)))
-    if any(case.gallery == HEAD_GALLERY for case in cases):
-        found.append(_heads(f"{name}.heads", report))
+    if heads := {label: case for label, case in report.cases.items() if _is_head(case)}:
+        found.append(_heads(f"{name}.heads", heads))
     return found
 
 
@@ -60,6 +64,20 @@ def write(name: str, report: CostReport, folder: Path) -> list[Path]:
 # ---- FLOPs ----------------------------------------------------------------------------------------------------------
 
 
+_TERMS = {
+    "FLOPs": "floating-point operations, not a rate; 1 MAC = 2 FLOPs, and all other arithmetic counts too",
+    "MACs": "multiply-accumulates of matrix products and convolutions alone; papers often print them as FLOPs",
+    "temporal": "the transformer over the frames of a video",
+    "token merging": "a caption's words and a video's frames into those of the upper levels",
+    "similarity": "that of the whole gallery, divided by its number of pairs",
+    "interactions": "what the teacher computes for a pair, over all levels; in training alone",
+    "student": "the network that learns them, over all levels; in training alone",
+    "evaluations": "worths of coalitions that its draws stand for, 4 × samples × cells; all by matrix products",
+    "training step": "forward and backward pass and AdamW; features of frozen frames are given",
+}
+"""Meanings of what stands above columns, up to a comma."""
+
+
 def _flops(name: str, report: CostReport) -> Layout:
     cases = list(report.cases.values())
     parameters = _numbers("parameters", [case.parameters for case in cases])
@@ -67,31 +85,40 @@ def _flops(name: str, report: CostReport) -> Layout:
         if case.trainable != case.parameters:
             parameters[1][line] = replace(parameters[1][line], symbol=f"{scaled(case.trainable)} of them trainable")
     parts = [*_sizes(cases), parameters]
-    for title in STAGES:
-        counts = [_total(case, title) for case in cases]
-        if any(counts):
-            parts += _counts(_titled(title, cases), counts)
+    for title, names in STAGES.items():
+        parts += _counts(_titled(title, cases), [_total(case, names) for case in cases])
         if title == "interactions" and any(case.evaluations for case in cases):
             numbers = [sum(case.evaluations.values()) if case.evaluations else None for case in cases]
             parts.append(_numbers("evaluations", numbers, title))
+    return _counted(name, report, parts)
+
+
+def _stages(name: str, report: CostReport) -> Layout:
+    """The parts of what ``_flops`` sums up; similarities for one pair, as interactions are."""
+    cases = list(report.cases.values())
+    parts = _sizes(cases)
+    for title, names in PARTS.items():
+        totals = [(_total(case, names), case.gallery**2 if title.startswith("similarity") else 1) for case in cases]
+        parts += _counts(title, [total and _shared(total, pairs) for total, pairs in totals])
+    return _counted(name, report, parts)
+
+
+def _counted(name: str, report: CostReport, parts: Sequence[_Part]) -> Layout:
+    """A line a row, with the terms that it uses."""
+    cases = report.cases.values()
     rows = [("", label, entries) for label, *entries in zip(report.cases, *(cells for _, cells in parts), strict=True)]
-    terms = {
-        "FLOPs": "floating-point operations, not a rate; 1 MAC = 2 FLOPs, and all other arithmetic counts too",
-        "MACs": "multiply-accumulates of matrix products and convolutions alone; papers often print them as FLOPs",
-        "interactions": "what the teacher computes for a pair, over all levels; in training alone",
-        "evaluations": "times that it computes the worth of a coalition, for a pair",
-        "training step": "forward and backward pass and AdamW; features of frozen frames are given",
-    }
-    used = {word for column, _ in parts for word in (column.group, column.heading.partition(",")[0], "FLOPs", "MACs")}
-    notes = [(f"{term}:", meaning) for term, meaning in terms.items() if term in used]
+    used = {title.partition(",")[0] for column, _ in parts for title in (column.group, column.heading)}
+    notes = [(f"{term}:", meaning) for term, meaning in _TERMS.items() if term in {*used, "FLOPs", "MACs"}]
     notes.append(("", _common_sizes(cases)))
     if not any(count.unpriced for case in cases for count in case.stages.values()):
         notes.append(("", "Every operation that ran is priced; no FLOPs are missing."))
     return _layout(name, "variant", [column for column, _ in parts], rows, notes, "no such part")
 
 
-def _counts(group: str, counts: Sequence[Count | None]) -> list[tuple[Column, list[Entry]]]:
-    """FLOPs, and the MACs among them under the same prefix."""
+def _counts(group: str, counts: Sequence[Count | None]) -> list[_Part]:
+    """FLOPs, and the MACs among them under the same prefix; nothing where no row has them."""
+    if not any(counts):
+        return []
     unit = prefix([count.flops for count in counts if count], least="")
     flops, macs = [], []
     for count in counts:
@@ -101,19 +128,24 @@ def _counts(group: str, counts: Sequence[Count | None]) -> list[tuple[Column, li
     return [(Column(f"{unit}FLOPs", group), flops), (Column(f"{unit}MACs", group), macs)]
 
 
-def _numbers(heading: str, numbers: Sequence[int | None], group: str = "") -> tuple[Column, list[Entry]]:
+def _numbers(heading: str, numbers: Sequence[int | None], group: str = "") -> _Part:
     unit = prefix([number for number in numbers if number], least="")
     return Column(f"{heading}, {unit}" if unit else heading, group), [_number(number, unit) for number in numbers]
 
 
-def _total(case: CaseCost, title: str) -> Count | None:
-    """Of the stages that ``title`` stands for; None where the row has none."""
-    counts = [case.stages[stage] for stage in members(case.stages, title)]
+def _total(case: CaseCost, names: Sequence[str]) -> Count | None:
+    """Of the stages that ``names`` stand for; None where the row has none."""
+    counts = [case.stages[stage] for stage in members(case.stages, names)]
     if not counts:
         return None
     unpriced = dict.fromkeys(operation for count in counts for operation in count.unpriced)
     flops, macs = (sum(getattr(count, kind) for count in counts) for kind in ("flops", "macs"))
     return Count(flops=flops, macs=macs, unpriced=tuple(unpriced))
+
+
+def _shared(count: Count, items: int) -> Count:
+    """That of one of so many items."""
+    return count.model_copy(update={kind: round(getattr(count, kind) / items) for kind in ("flops", "macs")})
 
 
 def _titled(title: str, cases: Sequence[CaseCost]) -> str:
@@ -150,34 +182,43 @@ def _latency(name: str, report: CostReport) -> Layout:
         if methods
         else []
     )
+    if any(get(time).interval[1] is None for found in times.values() for time in found for get in _QUANTILES.values()):
+        notes.append(("∞:", "too few rounds to bound the interval from above"))
     notes += [("", text) for text in (_common_sizes(cases), *_conditions(report))]
     return _layout(name, "variant", [*(column for column, _ in kept), *columns], rows, notes, "not measured")
 
+
+_QUANTILES: dict[str, Callable[[Latency], Quantile]] = {
+    "p50": lambda time: time.p50,
+    "p95": lambda time: time.p95,
+    "p99": lambda time: time.p99,
+}
 
 _Columns = dict[Column, Callable[[CaseCost, str], Entry]]
 """Columns with what makes their entries, for a row and a call."""
 
 
 def _of_times(times: Sequence[Latency]) -> _Columns:
-    unit = prefix(quantile.value for time in times for quantile in (time.p50, time.p95, time.p99))
+    unit = prefix(get(time).value for time in times for get in _QUANTILES.values())
 
     def of(make: Callable[[Latency], Entry]) -> Callable[[CaseCost, str], Entry]:
         return lambda case, call: make(case.latency[call]) if call in case.latency else Entry(MISSING)
 
-    def high(value: float, interval: Interval) -> Entry:
-        return _number(value, unit, "too few rounds to bound it from above" if interval[1] is None else "")
-
     def ratio(time: Latency) -> Entry:
         return _number(time.against or 1, "", "differs from the first row, 99 % sure" if time.different else "")
 
-    title, against = f"time, {unit}s", "by the first row"
-    columns = {
-        Column("p50", title): of(lambda time: _number(time.p50.value, unit)),
-        Column("95 % interval", title): of(lambda time: _interval(time.p50.value, time.p50.interval, unit)),
-        Column("p95", title): of(lambda time: high(time.p95.value, time.p95.interval)),
-        Column("p99", title): of(lambda time: high(time.p99.value, time.p99.interval)),
-        Column("items/s"): of(lambda time: _entry(scaled(time.throughput))),
-    }
+    def quantile(name: str, get: Callable[[Latency], Quantile]) -> _Columns:
+        title = f"{name}, {unit}s"
+        return {
+            Column("time", title): of(lambda time: _number(get(time).value, unit)),
+            Column("95 % interval", title): of(lambda time: _interval(get(time).value, get(time).interval, unit)),
+        }
+
+    columns: _Columns = {}
+    for name, get in _QUANTILES.items():
+        columns |= quantile(name, get)
+    columns[Column("items/s")] = of(lambda time: _entry(scaled(time.throughput)))
+    against = "by the first row"
     if any(time.against for time in times):
         columns[Column("ratio", against)] = of(ratio)
         columns[Column("99 % interval", against)] = of(lambda time: _interval(time.against, time.against_interval))
@@ -215,10 +256,13 @@ def _conditions(report: CostReport) -> list[str]:
     gpu = [f"{machine.gpu}, driver {machine.driver or 'unknown'}"] if machine.gpu else []
     counts = {"core": machine.cores, "thread": machine.threads}
     processor = ", ".join([machine.processor, *(f"{n} {word}{'s' * (n != 1)}" for word, n in counts.items())])
+    silent = machine.gpu and all(state.gpu_mhz is None for state in report.power)
     return [
         "; ".join([*gpu, processor, f"torch {machine.torch}"]),
-        f"{report.precision}; clock {report.clock}; in each round every row once, in random order (seed {report.seed})",
+        f"{report.precision}; clock {report.clock}",
+        f"all times are from one run; in each round every row once, in random order (seed {report.seed})",
         f"before the first round: {before}; after the last: {after}",
+        *(["no clocks, power and energy: NVML is not there (pip install nvidia-ml-py)"] if silent else []),
     ]
 
 
@@ -275,31 +319,40 @@ def _exponent(one: Growth | None) -> Entry:
 # ---- similarity heads -----------------------------------------------------------------------------------------------
 
 
-def _heads(name: str, report: CostReport) -> Layout:
+def _is_head(case: CaseCost) -> bool:
+    """Whether it scores pairs of the published gallery; a system that answers questions ranks no videos."""
+    return case.gallery == HEAD_GALLERY and "answer" not in case.stages
+
+
+def _heads(name: str, cases: Mapping[str, CaseCost]) -> Layout:
     """Ours, counted, above those that are published."""
+    sizes = [_numbers(size, [getattr(case, size) for case in cases.values()]) for size in ("words", "frames")]
+    sizes.append(_numbers("parameters", [case.parameters for case in cases.values()]))
     product = Count(flops=2 * MEAN_POOLING, macs=MEAN_POOLING)
 
     def counted(count: Count | None, note: str = "") -> list[Entry]:
         return [_number(number, "G", note) for number in ((count.flops, count.macs) if count else (None, None))]
 
+    unknown = Entry(MISSING)
     rows = [
-        ("counted here", label, [*counted(_total(case, "score N × N")), Entry(MISSING), Entry(MISSING)])
-        for label, case in report.cases.items()
-        if case.gallery == HEAD_GALLERY
+        ("counted here", label, [*ours, *counted(_total(case, STAGES["score N × N"])), unknown, unknown])
+        for (label, case), *ours in zip(cases.items(), *(cells for _, cells in sizes), strict=True)
     ]
     for head in published_heads():
         ours = counted(product, "not run: one product, 512 wide") if head.system == "CLIP4Clip" else counted(None)
         note = "" if head.status == "confirmed" else head.status
         figures = [_entry(repr(head.gflops), note), _entry(repr(head.r_at_1), note)]
-        rows.append((f"published: {head.source}", head.system, [*ours, *figures]))
+        rows.append((f"published: {head.source}", head.system, [*(unknown for _ in sizes), *ours, *figures]))
     gallery = f"{HEAD_GALLERY} captions × {HEAD_GALLERY} videos"
     columns = [
+        *(replace(column, kept=True) for column, _ in sizes),
         *(Column(heading, gallery) for heading in ("GFLOPs", "GMACs")),
         *(Column(heading, "as published") for heading in ("GFLOPs", "R@1, text → video")),
     ]
     notes = [
-        ("counted:", "1 MAC = 2 FLOPs; nothing is fitted to what is published"),
+        ("counted:", "1 MAC = 2 FLOPs, at the words and frames of the row; nothing is fitted to what is published"),
         ("published:", "neither gallery nor convention is stated; of HBI there is no figure"),
+        ("parameters:", "of the whole system; heads of another width of encoder are not to be compared"),
         ("", f"CLIP4Clip's 0.5 G fits {HEAD_GALLERY} × {HEAD_GALLERY} × 512 MACs, one FLOP each"),
     ]
     return _layout(name, "head", columns, rows, notes, "not counted, or not published")
@@ -309,7 +362,10 @@ def _heads(name: str, report: CostReport) -> Layout:
 
 
 def comma_separated(report: CostReport) -> str:
-    """One line a row and quantity, in full precision; the ends of intervals of 95 %, of ratios 99 %."""
+    """One line a row and quantity, in full precision; the ends of intervals of 95 %, of ratios 99 %.
+
+    All times are from one run. ``different``: 1 where the interval of the ratio excludes 1.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["label", "quantity", "unit", "value", "lower", "upper"])
@@ -339,12 +395,14 @@ def _of_case(case: CaseCost) -> Iterator[_Number]:
     for level, number in case.evaluations.items():
         yield f"evaluations/{level}", "", number, _EXACT
     for call, time in case.latency.items():
-        for name in ("p50", "p95", "p99"):
-            quantile = getattr(time, name)
-            yield f"{name}/{call}", "s", quantile.value, quantile.interval
+        for name, quantile in _QUANTILES.items():
+            yield f"{name}/{call}", "s", quantile(time).value, quantile(time).interval
+        yield f"rounds/{call}", "", time.rounds, _EXACT
+        yield f"calls per sample/{call}", "", time.calls, _EXACT
         yield f"throughput/{call}", "items/s", time.throughput, _EXACT
         if time.against is not None:
             yield f"ratio/{call}", "", time.against, time.against_interval or _EXACT
+            yield f"different/{call}", "", int(time.different), _EXACT
         if time.joules is not None:
             yield f"energy/{call}", "J", time.joules, _EXACT
     for call, peak in case.memory.items():
@@ -383,7 +441,7 @@ def _layout(
     return Layout(_printable(name), heading, tuple(columns), tuple(lines), tuple(found))
 
 
-def _sizes(cases: Sequence[CaseCost]) -> list[tuple[Column, list[Entry]]]:
+def _sizes(cases: Sequence[CaseCost]) -> list[_Part]:
     """Columns of the sizes that rows do not have in common."""
     return [
         (Column(heading, kept=True), [Entry(str(getattr(case, size))) for case in cases])
@@ -392,7 +450,7 @@ def _sizes(cases: Sequence[CaseCost]) -> list[tuple[Column, list[Entry]]]:
     ]
 
 
-def _common_sizes(cases: Sequence[CaseCost]) -> str:
+def _common_sizes(cases: Collection[CaseCost]) -> str:
     """The sizes that they have in common."""
     told = {
         "words": "a caption of {} words",

@@ -74,7 +74,9 @@ class Record(Config):
     )
     cost: CostReport | None = Field(None, description="What a run has found that measures cost.")
     samples: str | None = Field(
-        None, description='File beside the record with its raw times: npz, "LABEL/CALL" [rounds], seconds.'
+        None,
+        description="File beside the record with its raw times: npz, seconds [rounds] by LABEL/CALL, and by "
+        "LABEL/CALL at SIZE VALUE for the sizes of the scaling.",
     )
     curve: tuple[Epoch, ...] = ()
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds, by part of the run.")

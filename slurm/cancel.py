@@ -39,7 +39,8 @@ def cancel(wanted: Sequence[Run], runs: Path, launchers: bool) -> Iterator[str]:
         while holder(run_folder(runs, run.run_id)) == at and time.monotonic() < deadline:
             time.sleep(0.1)
         ended = holder(run_folder(runs, run.run_id)) != at
-        yield f"{run.run_id}: {'stopped, its state is saved' if ended else f'process {at.pid} still ends its step'}"
+        saved = "stopped; it begins anew next time" if run.alone else "stopped, its state is saved"
+        yield f"{run.run_id}: {saved if ended else f'process {at.pid} still ends its step'}"
 
 
 def cancel_jobs(steps: Sequence[Step], launchers: bool) -> Iterator[str]:

@@ -76,7 +76,9 @@ def _metric(step: Step) -> str:
 
 
 def _epoch(step: Step) -> str:
-    return f"{step.now.epoch}/{step.now.epochs}" if step.now and step.state != "complete" else ""
+    if step.now is None or step.state == "complete":
+        return ""
+    return step.now.told if step.now.doing else f"{step.now.epoch}/{step.now.epochs}"
 
 
 def _node(step: Step) -> str:
@@ -87,5 +89,6 @@ def _details(step: Step) -> str:
     """What a line adds to the state."""
     if step.state not in (*_LIVE, "waiting"):
         return f": {step.why}"
-    epoch = f", epoch {_epoch(step)}" if step.state == "running" and _epoch(step) else ""
+    word = "" if step.now and step.now.doing else "epoch "
+    epoch = f", {word}{_epoch(step)}" if step.state == "running" and _epoch(step) else ""
     return f"{epoch}{f', on {_node(step)}' if _node(step) else ''}"

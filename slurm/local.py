@@ -138,7 +138,9 @@ def _news(run: Run, runs: Path, display: Display) -> Callable[[], None]:
 
     def news() -> None:
         nonlocal position
-        if now := progress(folder):
+        if (now := progress(folder)) and now.doing:
+            display.event(run, {"event": "measuring", "what": now.doing, "done": now.step, "total": now.steps})
+        elif now:
             display.event(run, {"event": "step", **now.model_dump()})
         if log.exists():
             with log.open() as file:

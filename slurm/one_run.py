@@ -61,7 +61,7 @@ def run_here(
             record = execute(run.run_id, run.spec, folder, runs / "data", log, asked, accumulation)
         except loop.Stopped:
             if not lost():
-                log({"event": "stopped"})
+                log({"event": "stopped", "saved": not run.alone})
             raise Stopped from None
         except OSError as error:
             log({"event": "failed", "kind": "disk", "message": f"the record cannot be written: {error}"})
@@ -99,7 +99,7 @@ def line_of(event: Event) -> str | None:
         case "resumed":
             return f"goes on from its checkpoint, in epoch {event['epoch']}"
         case "stopped":
-            return "stopped, its state is saved"
+            return "stopped, its state is saved" if event["saved"] else "stopped; it begins anew next time"
         case "failed":
             return f"failed ({event['kind']}): {event['message']}"
         case "complete":

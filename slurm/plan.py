@@ -77,7 +77,7 @@ def plan(
     siblings: dict[tuple[Kind, int], Record] = {}
     for record in records.values():
         siblings[_kind(record.spec), record.spec.seed] = record
-        if record.outcome == "complete":
+        if record.outcome == "complete" and record.cost is None:
             for kind in (_kind(record.spec), _kind(record.spec, ANY)):
                 seconds = record.timings.get("total", 0.0)
                 per_epoch.setdefault(kind, []).append(seconds / _epochs(record.spec))
@@ -123,10 +123,10 @@ def _step(
     folder = run_folder(runs, run.run_id)
     at, now = holder(folder), progress(folder)
     epoch = pace.get(_kind(run.spec)) or pace.get(_kind(run.spec, ANY))
-    seconds = epoch * _epochs(run.spec) if epoch else None
+    seconds = epoch * _epochs(run.spec) if epoch and not run.alone else None  # no measurement takes like another
     since = _since(record, submission)
     state = state_of(record, job, at is not None, since)
-    how_far = f"epoch {now.epoch} of {now.epochs}" if now else ""
+    how_far = now.told if now else ""
     failure = None
     failed = told_failure(record, job, since)
     if failed and not at:

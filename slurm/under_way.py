@@ -60,6 +60,13 @@ class Progress(BaseModel):
     """t2v R@1, or accuracy, of the last epoch on the split that is watched, percent."""
     left: float | None = None
     """Seconds until the last step, at the pace since the process began; none after its first step."""
+    doing: str | None = None
+    """Of a run that measures cost, which has no epochs: what ``step`` and ``steps`` count."""
+
+    @property
+    def told(self) -> str:
+        """For a person."""
+        return f"{self.doing} {self.step} of {self.steps}" if self.doing else f"epoch {self.epoch} of {self.epochs}"
 
     @property
     def share(self) -> float:
@@ -159,12 +166,16 @@ class ProgressFile:
         if event["event"] == "epoch":
             found = headline(event["metrics"])
             self.watched = found[1] if found else None
+        now = time.monotonic()
         if event["event"] == "step":
-            now = time.monotonic()
             self.first = self.first or (event["step"], now)
             if now - self.written > 1.0:
                 self.written = now
                 self._write(event, now, *self.first)
+        if event["event"] == "measuring" and now - self.written > 1.0:
+            self.written = now
+            counted = {"step": event["done"], "steps": event["total"], "doing": event["what"]}
+            write_atomically(self.path, json.dumps({"epoch": 0, "epochs": 0, "loss": 0.0, **counted}))
 
     def _write(self, event: dict[str, Any], now: float, first: int, began: float) -> None:
         done = event["step"] - first

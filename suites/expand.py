@@ -116,6 +116,8 @@ def _cost_run(suite: Suite, cost: Cost, runs: Sequence[Run]) -> Run:
         if run.in_tables:
             rows.setdefault(run.label, run.spec)
     place = suite._document.place(("cost",))
+    if VARIANT in rows:
+        raise report([Mistake(place, f"a row is called {VARIANT}, as the run that measures; give it another label")])
     if not rows:
         raise report([Mistake(place, "no variant of this suite is a system whose cost could be measured")])
     try:

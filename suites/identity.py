@@ -17,6 +17,9 @@ id must not depend on what else stands in the suite.
 
 ``version`` in RunSpec is hashed too. Raise it when a field keeps its value but changes its meaning. A changed default
 changes the hashes by itself; tests/golden/run_ids.json makes sure that nobody changes one unawares.
+
+Of a run that measures cost, only the rows (systems and sizes), seed and runtime are hashed: it reads no data and trains
+nothing.
 """
 
 import hashlib

@@ -33,7 +33,9 @@ def _small(run: Run) -> Run:
         }
     )
     if isinstance(spec.model, CostConfig):
-        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"rounds": 1, "scaling": {}})})
+        spec = spec.model_copy(
+            update={"model": spec.model.model_copy(update={"rounds": 1, "gallery": 16, "scaling": {}})}
+        )
     resources = run.resources.model_copy(update={"minutes": MINUTES})
     return replace(run, run_id=run_id(spec), spec=spec, needed=needed, resources=resources)
 

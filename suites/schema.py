@@ -1,6 +1,6 @@
 """Suite: what a suite file says, typed. The options inside its sections are those of hbi.config (see sections.py)."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
 
@@ -83,13 +83,16 @@ class VariantEntry(_Sections):
 
 
 class Cost(CostOptions):
-    """What the suite's rows cost: parameters, FLOPs, latency, memory. All rows are measured in one run, after the
-    others. No result depends on it, so it is in no other run's id."""
+    """What the suite's rows cost: parameters, FLOPs, latency, memory. All rows are measured in one run of its own. No
+    result depends on it, so it is in no other run's id."""
 
     words: int | None = Field(None, ge=1, description="Tokens of each caption; default: data.max_words of the row.")
     frames: int | None = Field(None, ge=1, description="Frames of each video; default: data.max_frames of the row.")
     batch: int | None = Field(
         None, ge=2, description="Pairs of a training step; default: training.batch_size of the row."
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="Of the encoder's arithmetic (autocast); default: training.precision, where rows agree."
     )
     alone: bool = Field(False, description="The suite measures, and trains nothing.")
 

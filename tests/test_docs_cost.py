@@ -57,7 +57,7 @@ def test_the_cost_of_a_pair_is_counted():
 
     told = re.search(
         r"exact Banzhaf interaction takes ([\d.]+) MFLOPs, Shapley's ([\d.]+), the\s+network that estimates it "
-        r"([\d.]+), and 100 coalitions drawn for each cell ([\d.]+) with",
+        r"([\d.]+), and 100 coalitions drawn for each cell ([\d.]+), which",
         PAGE,
     )
     assert told

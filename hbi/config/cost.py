@@ -19,7 +19,11 @@ class CostOptions(Config):
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Of the encoder's arithmetic (autocast).")
     rounds: int = Field(100, ge=1, description="Times that each call is timed; variants take turns.")
     seconds: float = Field(
-        60.0, gt=0, description="Most seconds that the rounds of one kind of call take; long calls get fewer rounds."
+        60.0,
+        gt=0,
+        description="Seconds for the rounds of one kind of call, a fifth of them at each size of scaling: long calls "
+        "get fewer rounds, but never fewer than 8, however long these take. Warm-up comes before: each call three "
+        "times or more.",
     )
     scaling: dict[Size, Sizes] = Field(
         {},
@@ -31,6 +35,8 @@ class CostOptions(Config):
         for size, values in self.scaling.items():
             if list(values) != sorted(set(values)):
                 raise ValueError(f"scaling.{size}: sizes grow from one to the next")
+            if size == "batch" and values[0] < 2:
+                raise ValueError("scaling.batch: a training step takes 2 pairs or more")
         return self
 
 
@@ -41,7 +47,11 @@ class CaseConfig(Config):
     model: AnySystem
     words: int = Field(ge=1, description="Tokens of each caption; none is padding.")
     frames: int = Field(ge=1, description="Frames of each video.")
-    batch: int = Field(ge=2, description="Pairs of a training step.")
+    batch: int = Field(
+        ge=2,
+        description="Pairs of a training step, which is measured in one part (accumulation 1) and without "
+        "activation checkpointing, whatever the row's training does.",
+    )
 
 
 class CostConfig(CostOptions, ModelConfig):

@@ -1,7 +1,7 @@
 """The calls whose time and memory are measured: of a system with random weights, on random items without padding."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,10 @@ from hbi.config.cost import Size
 from hbi.cost.stages import sizes_of, untrained
 from hbi.data.batches import Batch
 from hbi.errors import InputError
-from hbi.models import Encoded
 from hbi.models.base import initialised
 from hbi.models.hbi import HBI
 from hbi.models.hbi_qa import HBIQA
-from hbi.training.evaluate import scores
+from hbi.training.evaluate import block_side, free_memory, scores
 from hbi.training.step import Step, autocast
 
 QUERY, VIDEO = "encode one query", "encode one video"
@@ -28,8 +27,8 @@ STEP = "training step"
 TIMED = (QUERY, VIDEO, ONE, ALL, ANSWER)
 
 CHANGED_BY: Mapping[Size, tuple[str, ...]] = {
-    "words": (QUERY, ALL),
-    "frames": (VIDEO, ALL),
+    "words": (QUERY, ONE, ALL, ANSWER),
+    "frames": (VIDEO, ONE, ALL, ANSWER),
     "gallery": (ONE, ALL),
     "batch": (),
 }
@@ -39,14 +38,6 @@ DISTINCT = 4
 """Captions and videos that a gallery repeats: what they hold changes no time."""
 
 
-@dataclass(frozen=True)
-class Timed:
-    """A call, and how many captions, videos or pairs it works on."""
-
-    run: Callable[[], object]
-    items: int = 1
-
-
 def model_of(case: CaseConfig) -> HBIConfig:
     """What the case's system is. Raises InputError where it is none whose cost is known."""
     if not isinstance(case.model, HBIConfig):
@@ -54,9 +45,19 @@ def model_of(case: CaseConfig) -> HBIConfig:
     return case.model
 
 
+def timed(config: HBIConfig) -> tuple[str, ...]:
+    """Those of TIMED that the system makes."""
+    return (QUERY, VIDEO, ANSWER) if isinstance(config, HBIQAConfig) else (QUERY, VIDEO, ONE, ALL)
+
+
 def remembered(config: HBIConfig) -> tuple[str, ...]:
     """The calls whose memory is measured."""
     return (VIDEO, STEP) if isinstance(config, HBIQAConfig) else (VIDEO, ALL, STEP)
+
+
+def items_of(name: str, options: CostOptions) -> int:
+    """Captions, videos or pairs that a call works on."""
+    return {ONE: options.gallery, ALL: options.gallery**2}.get(name, 1)
 
 
 def system(case: CaseConfig, options: CostOptions, device: torch.device) -> HBI:
@@ -67,29 +68,27 @@ def system(case: CaseConfig, options: CostOptions, device: torch.device) -> HBI:
         return untrained(config, sizes).to(device).eval()
 
 
-def timed_calls(model: HBI, case: CaseConfig, options: CostOptions) -> dict[str, Timed]:
-    """Those of TIMED that ``model`` has, as evaluation makes them: the encoders at the precision of ``options``,
-    similarities and answers of encoded items in fp32. All inputs lie on the device."""
+def timed_call(name: str, model: HBI, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
+    """The call ``name`` of TIMED, to be made ``as_evaluated``. All inputs lie on the device."""
     device = model.logit_scale.device
+    if name == QUERY:
+        return partial(torch.no_grad()(model.encode_text), *_captions(model, 1, case.words))
+    if name == VIDEO:
+        return partial(torch.no_grad()(model.encode_video), *_videos(model, 1, case.frames))
     captions, videos = _captions(model, DISTINCT, case.words), _videos(model, DISTINCT, case.frames)
-
-    @torch.inference_mode()
-    def encode(encoder: Callable[[Tensor, Tensor], Encoded], items: Tensor, mask: Tensor) -> Encoded:
-        with autocast(device, options.precision):
-            return encoder(items, mask)
-
-    calls = {
-        QUERY: Timed(partial(encode, model.encode_text, *(tensor[:1] for tensor in captions))),
-        VIDEO: Timed(partial(encode, model.encode_video, *(tensor[:1] for tensor in videos))),
-    }
-    text, video = encode(model.encode_text, *captions), encode(model.encode_video, *videos)
-    one = text.select(slice(1))
+    with torch.no_grad(), autocast(device, options.precision):
+        text, video = model.encode_text(*captions), model.encode_video(*videos)
     if isinstance(model, HBIQA):
-        return calls | {ANSWER: Timed(partial(torch.inference_mode()(model.answers), one, video.select(slice(1))))}
-    score = partial(torch.inference_mode()(scores), model)
-    size = options.gallery
-    text, video = (side.select(torch.arange(size, device=device) % DISTINCT) for side in (text, video))
-    return calls | {ONE: Timed(partial(score, one, video), size), ALL: Timed(partial(score, text, video), size**2)}
+        return partial(torch.no_grad()(model.answers), text.select(slice(1)), video.select(slice(1)))
+    gallery = torch.arange(options.gallery, device=device) % DISTINCT
+    text, video = text.select(slice(1) if name == ONE else gallery), video.select(gallery)
+    return partial(scores, model, text, video, block_side(text, video, free_memory(device)))
+
+
+def as_evaluated(name: str, device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """What evaluation holds open over all calls of a kind: over those of the encoders one autocast, which keeps the
+    weights that it has cast until it ends. Similarities and answers of encoded items are fp32."""
+    return autocast(device, precision if name in (QUERY, VIDEO) else "fp32")
 
 
 def training_step(model: HBI, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
@@ -127,9 +126,18 @@ def prepared(
     torch.set_num_threads(threads)
     row, measured = CaseConfig.model_validate(case), CostOptions.model_validate(options)
     model = system(row, measured, torch.device(device))
-    calls = timed_calls(model, row, measured)
-    calls[QUERY].run()
-    return training_step(model, row, measured) if call == STEP else calls[call].run
+    evaluated = partial(as_evaluated, device=torch.device(device), precision=measured.precision)
+    with evaluated(QUERY):
+        timed_call(QUERY, model, row, measured)()
+    if call == STEP:
+        return training_step(model, row, measured)
+    wanted = timed_call(call, model, row, measured)
+
+    def alone() -> None:
+        with evaluated(call):  # so that weights that are cast count
+            wanted()
+
+    return alone
 
 
 def run(call: Callable[[], object]) -> None:

@@ -11,10 +11,25 @@ from numpy.typing import NDArray
 from hbi.config import CaseConfig, CostConfig
 from hbi.config.cost import Size
 from hbi.cost import report, statistics
-from hbi.cost.calls import CHANGED_BY, TIMED, Timed, arguments, model_of, remembered, system, timed_calls
+from hbi.cost.calls import (
+    ALL,
+    ANSWER,
+    CHANGED_BY,
+    ONE,
+    TIMED,
+    VIDEO,
+    arguments,
+    as_evaluated,
+    items_of,
+    model_of,
+    remembered,
+    system,
+    timed,
+    timed_call,
+)
 from hbi.cost.flops import FlopReport
 from hbi.cost.latency import Samples, measure
-from hbi.cost.machine import energy, hardware
+from hbi.cost.machine import energy
 from hbi.cost.memory import peak_memory
 from hbi.cost.report import CaseCost, CostReport, Count, Latency, Memory, Point
 from hbi.cost.stages import evaluations, parameters, sizes_of, stages
@@ -22,8 +37,8 @@ from hbi.models.hbi import HBI
 
 Progress = Callable[[str, int, int], None]
 Stages = dict[str, FlopReport]
-Calls = dict[str, dict[str, Timed]]
-"""By label, then by name."""
+Raw = dict[str, NDArray[np.float64]]
+Timing = Callable[[CostConfig, Collection[str], str], dict[str, Samples]]
 Place = tuple[Size, int]
 """A point of the scaling: the size that is another there, and how much it is."""
 
@@ -35,44 +50,43 @@ DEADLINE = 600.0
 """Seconds for the process in which the memory of a call is measured."""
 
 
-def profile(
-    config: CostConfig, device: torch.device, seed: int, progress: Progress
-) -> tuple[CostReport, dict[str, NDArray[np.float64]]]:
-    """What the cases of ``config`` cost, and the raw times: "LABEL/CALL" → [rounds], seconds.
+def profile(config: CostConfig, device: torch.device, seed: int, progress: Progress) -> tuple[CostReport, Raw]:
+    """What the cases of ``config`` cost, and the raw times, which are never none: "LABEL/CALL", and of the scaling
+    "LABEL/CALL at SIZE VALUE" → [rounds], seconds.
 
     seed      of the order of the cases in each round
     progress  is told what is done, how much of it, and of how much, between rounds and stages; what it raises ends all
 
-    Raises InputError for a case that has no stages, or for more tokens than its encoder has positions.
+    Raises InputError for a case that has no stages, for more tokens than its encoder has positions, or for frames
+    smaller than one of its patches.
     """
     counted = _counted(config, progress)
     memory = _remembered(config, device, progress)
     models = _built(config, device, progress)
-    calls = _calls(config, models)
-    timed = partial(_timed, device=device, seed=seed, progress=progress)
-    samples = timed(config, calls, TIMED)
-    joules = _energies(calls, device, progress)
-    points = _scaled(config, counted, models, timed)
+    possible = {case.label: _possible(case, memory[case.label]) for case in config.cases}
+    timing = partial(_timed, models, possible, device, seed, progress)
+    samples = timing(config, TIMED, "")
+    joules = _energies(config, models, samples, device, progress)
+    points, raw_of_points = _scaled(config, counted, timing)
     cases = {}
     for case in config.cases:
         latency = {
-            name: _latency(of, case.label, calls[case.label][name].items, joules[case.label][name])
+            name: _latency(of, case.label, items_of(name, config), joules.get((name, case.label)))
             for name, of in samples.items()
             if case.label in of.seconds
         }
         cases[case.label] = _cost(config, case, counted[None][case.label], latency, memory[case.label])
-    raw = {f"{label}/{name}": times for name, of in samples.items() for label, times in of.seconds.items()}
-    first, *_, last = samples.values()
+    in_turn = list(samples.values())
     found = CostReport(
         cases=cases,
         scaling=points,
-        hardware=hardware(device),
-        power=(first.power[0], last.power[1]),
+        hardware=in_turn[0].hardware,
+        power=(in_turn[0].power[0], in_turn[-1].power[1]),
         precision=config.precision,
-        clock=first.clock,
+        clock=in_turn[0].clock,
         seed=seed,
     )
-    return found, raw
+    return found, _raw(samples) | raw_of_points
 
 
 def _at(config: CostConfig, place: Place | None) -> CostConfig:
@@ -177,60 +191,82 @@ def _built(config: CostConfig, device: torch.device, progress: Progress) -> dict
     return models
 
 
-def _calls(config: CostConfig, models: Mapping[str, HBI]) -> Calls:
-    return {case.label: timed_calls(models[case.label], case, config) for case in config.cases}
+def _possible(case: CaseConfig, memory: Mapping[str, Memory]) -> list[str]:
+    """The calls that are timed: what did not fit, took too long or failed in a process of its own would end this one,
+    and so would what begins with it."""
+    failed = {name for name, one in memory.items() if one.bytes is None}
+    if VIDEO in failed:
+        failed |= {ONE, ALL, ANSWER}
+    return [name for name in timed(model_of(case)) if name not in failed]
 
 
 def _timed(
-    config: CostConfig,
-    calls: Calls,
-    names: Collection[str],
-    where: str = "",
-    *,
+    models: Mapping[str, HBI],
+    possible: Mapping[str, Collection[str]],
     device: torch.device,
     seed: int,
     progress: Progress,
+    config: CostConfig,
+    names: Collection[str],
+    where: str,
 ) -> dict[str, Samples]:
-    """By name of the call: the times of the cases that have it, in turn."""
+    """By name of the call: the times of the cases in turn, of those by label for which it is ``possible``."""
     found = {}
     for name in names:
-        variants = {label: of[name].run for label, of in calls.items() if name in of}
-        if variants:
-            tell = partial(progress, f"timing {name}{where}")
-            found[name] = measure(variants, config.rounds, seed, device, seconds=config.seconds, progress=tell)
+        cases = [case for case in config.cases if name in possible[case.label]]
+        if cases:
+            with as_evaluated(name, device, config.precision):
+                found[name] = measure(  # the calls of one kind at a time: they hold galleries
+                    {case.label: timed_call(name, models[case.label], case, config) for case in cases},
+                    config.rounds,
+                    seed,
+                    device,
+                    seconds=config.seconds,
+                    progress=partial(progress, f"timing {name}{where}"),
+                )
     return found
 
 
 def _scaled(
-    config: CostConfig,
-    counted: Mapping[Place | None, Mapping[str, Stages]],
-    models: Mapping[str, HBI],
-    timed: Callable[..., dict[str, Samples]],
-) -> dict[str, tuple[Point, ...]]:
-    """The points of each case, by label; the calls that a size does not change are not timed."""
+    config: CostConfig, counted: Mapping[Place | None, Mapping[str, Stages]], timing: Timing
+) -> tuple[dict[str, tuple[Point, ...]], Raw]:
+    """The points of each case, by label, and the raw times; the calls that a size does not change are not timed."""
     points: dict[str, tuple[Point, ...]] = {}
+    raw: Raw = {}
     less = {"rounds": min(config.rounds, SCALING_ROUNDS), "seconds": config.seconds / SCALING_SHARE}
     for place, stages_of in counted.items():
         if place is None:
             continue
         size, value = place
-        there = _at(config, place).model_copy(update=less)
-        samples = timed(there, _calls(there, models), CHANGED_BY[size], f" at {size} {value}")
+        where = f" at {size} {value}"
+        samples = timing(_at(config, place).model_copy(update=less), CHANGED_BY[size], where)
+        raw |= _raw(samples, where)
         for label, found in stages_of.items():
             flops = {stage: one.total for stage, one in found.items()}
             times = {name: of.seconds[label] for name, of in samples.items() if label in of.seconds}
             medians = {name: float(np.median(of)) for name, of in times.items()}
             points[label] = (*points.get(label, ()), Point(size=size, value=value, flops=flops, seconds=medians))
-    return points
+    return points, raw
 
 
-def _energies(calls: Calls, device: torch.device, progress: Progress) -> dict[str, dict[str, float | None]]:
-    found: dict[str, dict[str, float | None]] = {}
-    for number, (label, of) in enumerate(calls.items()):
-        found[label] = {}
-        for name, call in of.items():
-            progress(f"energy of {name}", number, len(calls))
-            found[label][name] = energy(call.run, device)
+def _raw(samples: Mapping[str, Samples], where: str = "") -> Raw:
+    return {f"{label}/{name}{where}": times for name, of in samples.items() for label, times in of.seconds.items()}
+
+
+def _energies(
+    config: CostConfig,
+    models: Mapping[str, HBI],
+    samples: Mapping[str, Samples],
+    device: torch.device,
+    progress: Progress,
+) -> dict[tuple[str, str], float | None]:
+    """Of the calls that were timed, by name and label; none but of a GPU."""
+    found: dict[tuple[str, str], float | None] = {}
+    todo = [(name, case) for name, of in samples.items() for case in config.cases if case.label in of.seconds]
+    for done, (name, case) in enumerate(todo if device.type == "cuda" else ()):
+        progress(f"energy of {name}", done, len(todo))
+        with as_evaluated(name, device, config.precision):
+            found[name, case.label] = energy(timed_call(name, models[case.label], case, config), device)
     return found
 
 

@@ -1,6 +1,7 @@
 """What a measurement of cost has found, as a record keeps it. Free of torch, for tables read it.
 
-Raw times stay in a file beside the record: arrays "LABEL/CALL" [rounds], in seconds.
+Raw times stay in a file beside the record: arrays [rounds], in seconds, "LABEL/CALL" and, of the points of the scaling,
+"LABEL/CALL at SIZE VALUE".
 """
 
 from pydantic import Field
@@ -65,9 +66,14 @@ class CaseCost(Config):
     trainable: int
     stages: dict[str, Count] = Field(description="By stage, as hbi.cost.stages names them.")
     evaluations: dict[str, int] = Field(
-        default_factory=dict, description="By level: coalitions whose worth the teacher computes, per pair."
+        default_factory=dict,
+        description="By level, for a pair: worths of coalitions that the teacher's draws stand for, 4 · samples · "
+        "cells; they are computed together, by matrix products. 0 where it draws none, exact or a network.",
     )
-    latency: dict[str, Latency] = Field(default_factory=dict, description="By call, as hbi.cost.calls names them.")
+    latency: dict[str, Latency] = Field(
+        default_factory=dict,
+        description="By call, as hbi.cost.calls names them; not of a call whose memory could not be measured.",
+    )
     memory: dict[str, Memory] = Field(default_factory=dict, description="By call.")
 
 

@@ -22,6 +22,9 @@ from hbi.models.temporal import TemporalTransformer
 DRAWING = ("sampled", "released")
 """Methods of a teacher that draw coalitions."""
 
+PATCH = 16
+"""Side of a patch, pixels, where an encoder's sizes name none (open_clip's CLIPVisionCfg)."""
+
 
 def stages(
     config: HBIConfig,
@@ -62,8 +65,7 @@ def stages(
     The encoder and the temporal transformer are counted on the meta device, whatever their size. What follows them
     sorts, clusters and draws by value, and is computed on the CPU, on random tokens: the nodes of an exact game, whose
     number follows from the spread of its scores, are those of an untrained model. No weights are read but a teacher's,
-    and where that network is still to be trained it has the published width. Raises InputError for more tokens than
-    the encoder has positions.
+    and where that network is still to be trained it has the published width. Raises InputError as ``sizes_of`` does.
     """
     sizes = sizes_of(config, words, frames, resolution)
     with torch.device("meta"):
@@ -79,11 +81,13 @@ def stages(
 
 
 def evaluations(config: HBIConfig, words: int, frames: int) -> dict[Level, int]:
-    """How many worths of coalitions the teacher of each level computes for one pair; empty without a teacher.
+    """How many worths of coalitions the draws of each level's teacher stand for, of one pair: 4 · samples · cells;
+    empty without a teacher.
 
-    One that draws computes four of each coalition S, drawn without word i and frame j, for the cell of these two: of
-    S∪{i,j}, S∪{i}, S∪{j} and S. Every cell counts, though some of its worths may be a neighbour's too. The exact one
-    integrates over weights and maxima, and a network reads similarities: they compute none.
+    A coalition S, drawn without word i and frame j, gives the cell of these two four worths: of S∪{i,j}, S∪{i}, S∪{j}
+    and S. No sampler computes them one by one: matrix products give those of many draws and cells together, so this
+    is no factor of the FLOPs. The exact teacher integrates over weights and maxima, and a network reads similarities:
+    both draw none, 0.
     """
     teacher = config.teacher
     if teacher is None:
@@ -107,10 +111,14 @@ def parameters(config: HBIConfig, resolution: int | None = None) -> tuple[int, i
 def sizes_of(config: HBIConfig, words: int = 1, frames: int = 1, resolution: int | None = None) -> dict[str, Any]:
     """Sizes of the encoder, in open_clip's format, for frames of that ``resolution`` (none: its own).
 
-    Raises InputError for more tokens than it has positions.
+    Raises InputError for more tokens than it has positions, or frames smaller than one of its patches.
     """
     sizes = encoder_sizes(config.encoder)
     if resolution:
+        if resolution < (patch := sizes["vision_cfg"].get("patch_size", PATCH)):
+            raise InputError(
+                f"cost: frames of {resolution} pixels, but a patch of encoder {config.encoder} has {patch}"
+            )
         sizes = {**sizes, "vision_cfg": {**sizes["vision_cfg"], "image_size": resolution}}
     if max(words, frames) > (reach := _positions(sizes)):
         raise InputError(f"cost: {words} words and {frames} frames, but encoder {config.encoder} reaches {reach}")

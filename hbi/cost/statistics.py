@@ -4,14 +4,12 @@ Free of torch, for tables use it.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, stdtrit
-
-from hbi.cost.machine import Hardware
 
 if TYPE_CHECKING:
     from hbi.cost.latency import Samples  # not otherwise: it needs torch
@@ -79,37 +77,24 @@ def _between_order_statistics(values: NDArray[np.float64], below: NDArray[np.flo
 
 @dataclass(frozen=True)
 class Comparison:
-    """``ratio``: the time of b by that of a, between the ends of ``interval`` with confidence 1 − LEVEL.
-
-    different     the interval excludes 1, which is p_value ≤ LEVEL
-    interleaved   both were timed in the same rounds; if not, a drift between the two measurements is in the ratio
-    """
+    """``ratio``: the time of b by that of a, between the ends of ``interval`` with confidence 1 − LEVEL; ``different``
+    where the interval excludes 1, which is p_value ≤ LEVEL."""
 
     ratio: float
     interval: Interval
     p_value: float
     different: bool
-    interleaved: bool
 
 
-def compare(samples: "Samples", a: str, b: str, of_b: "Samples | None" = None) -> Comparison:
-    """Variant b by variant a, paired over rounds; ``of_b`` is another measurement of as many rounds that b comes from.
+def compare(samples: "Samples", a: str, b: str) -> Comparison:
+    """Variant b by variant a, paired over rounds.
 
     Wilcoxon's signed-rank test, with its exact distribution, on the medians of BLOCKS blocks of the rounds'
     log-ratios, and the interval and estimate that belong to it (Hodges and Lehmann 1963, Tukey 1949). Blocks of medians
     and ranks bear outliers; see hbi.cost.latency, and BLOCKS for dependent rounds. With fewer than eight rounds no
     difference is ever found.
     """
-    second = of_b or samples
-    if second.hardware != samples.hardware:
-        raise ValueError(f"not comparable, measured on different hardware: {_differences(samples, second)}")
-    for name, one in ((a, samples), (b, second)):
-        if name not in one.seconds:
-            raise ValueError(f"no variant {name!r} was measured, only {', '.join(one.seconds)}")
-    first_times, second_times = samples.seconds[a], second.seconds[b]
-    if first_times.shape != second_times.shape:
-        raise ValueError(f"not comparable, {len(first_times)} rounds and {len(second_times)} rounds")
-    log_ratio = np.log(second_times / first_times)
+    log_ratio = np.log(samples.seconds[b] / samples.seconds[a])
     medians = np.array([np.median(block) for block in np.array_split(log_ratio, min(BLOCKS, len(log_ratio)))])
     i, j = np.triu_indices(len(medians))
     walsh = np.sort((medians[i] + medians[j]) / 2)  # as many are positive as the positive signed ranks sum to
@@ -121,7 +106,6 @@ def compare(samples: "Samples", a: str, b: str, of_b: "Samples | None" = None) -
         interval=(lower, upper),
         p_value=min(1.0, 2 * float(below[rarer])),
         different=not lower <= 1 <= upper,
-        interleaved=second is samples,
     )
 
 
@@ -133,11 +117,6 @@ def _signed_rank_distribution(n: int) -> NDArray[np.float64]:
         coin[[0, rank]] = 0.5
         distribution = np.convolve(distribution, coin)
     return distribution
-
-
-def _differences(one: "Samples", other: "Samples") -> str:
-    pairs = [(field.name, *(getattr(of.hardware, field.name) for of in (one, other))) for field in fields(Hardware)]
-    return "; ".join(f"{name} {left} and {right}" for name, left, right in pairs if left != right)
 
 
 # ---- how a cost grows -----------------------------------------------------------------------------------------------

@@ -38,9 +38,11 @@ def similarity_matrix(
 
 
 @torch.no_grad()
-def scores(model: System, text: Encoded, video: Encoded) -> Tensor:
-    """Similarities [N,M] of encoded captions and videos, in blocks of ``block_side``; fp32, on the CPU."""
-    side = block_side(text, video, free_memory(_device(text)))
+def scores(model: System, text: Encoded, video: Encoded, side: int | None = None) -> Tensor:
+    """Similarities [N,M] of encoded captions and videos, in blocks of ``side`` (none: ``block_side``); fp32, on the
+    CPU."""
+    if side is None:
+        side = block_side(text, video, free_memory(_device(text)))
     found = torch.empty(len(text), len(video))
     for row in range(0, len(text), side):
         part = text.select(slice(row, row + side))

@@ -1,11 +1,14 @@
 """A run that measures cost: executed like any other, with its report and raw times in its record."""
 
+import json
+
 import numpy as np
 import pytest
 
 from ablations.preflight import check
 from ablations.run import execute
 from hbi.errors import InputError
+from hbi.models.encoder import encoder_sizes
 from hbi.training.loop import Stopped
 from results.store import read_record, read_samples
 from suites.expand import expand
@@ -70,3 +73,16 @@ def test_more_tokens_than_the_encoder_has_positions_are_told_before_anything_run
     (run,) = expand(load_suite(place / "suite.yaml", [override]))
     with pytest.raises(InputError, match=r"no-hbi.*reaches \d+ positions|cost\..* positions"):
         check([run.spec], place / "data", lambda *_: None)
+
+
+def test_an_encoder_of_a_file_of_sizes(place, tmp_path):
+    file = tmp_path / "small.v1.json"
+    file.write_text(json.dumps(encoder_sizes("tiny")))
+    text = ("cost.scaling={}", "cost.rounds=8", f"model.encoder={file}", "variants=[no-hbi]")
+    (run,) = expand(load_suite(place / "suite.yaml", text))
+    record = execute("file", run.spec, place / "store" / "file", place / "data", lambda event: None)
+    assert record.outcome == "complete", record.failure
+    file.write_text("{}")
+    record = execute("file", run.spec, place / "store" / "changed", place / "data", lambda event: None)
+    assert record.failure.kind == "input"
+    assert "not the file it was" in record.failure.message

@@ -101,7 +101,7 @@ def test_epoch(benchmark, dataset, cache, source):
     )
     growth = max(resident) - resident[0]
     benchmark.extra_info["memory_growth_bytes"] = growth
-    assert growth < 50e6  # the frames of one epoch are 173 MB
+    assert growth < 20e6  # the frames of one epoch are 173 MB
 
 
 def resident_bytes() -> int:

@@ -39,6 +39,8 @@ def case(factor: float = 1.0, teacher: str | None = None, **changes: Any) -> Cas
     """A row of ViT-B/32 that is ``factor`` times as dear as the first."""
     stages = {
         "text encoder": count(1.7e9),
+        "frame encoder": count(106.1e9),
+        "temporal": count(0.22e9),
         "encode text": count(1.76e9 * factor),
         "encode video": count(106.4e9 * factor),
         "similarity": count(300.2e9 * factor),
@@ -46,7 +48,9 @@ def case(factor: float = 1.0, teacher: str | None = None, **changes: Any) -> Cas
     }
     evaluations = {}
     if teacher:
-        stages |= {f"{teacher}/{level}": count(flops) for level, flops in (("entity", 21.4e6), ("action", 0.31e6))}
+        stages |= {"merge/text/action": count(2.1e6), "merge/video/action": count(0.9e6)}
+        for level, flops in (("entity", 21.4e6), ("action", 0.31e6)):
+            stages |= {f"{teacher}/{level}": count(flops), f"student/{level}": count(1.4 * flops)}
         evaluations = {"entity": 46080, "action": 1200}
     found = CaseCost(
         words=24,

@@ -22,7 +22,7 @@ from tests.results.cost_report import case, count, example, latency, points, rep
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "tables"
 FORMATS = {"txt": terminal, "md": markdown, "tex": latex}
-TABLES = ("flops", "latency", "scaling", "heads")
+TABLES = ("flops", "stages", "latency", "scaling", "heads")
 
 
 def layout_of(kind: str, found: cost_tables.CostReport | None = None) -> Layout:
@@ -120,6 +120,19 @@ def test_stages_of_all_levels_are_added_up() -> None:
     assert ("–", "no such part") in layout.notes
 
 
+def test_parts_of_a_pair_and_of_all_levels() -> None:
+    parts = {"similarity": count(4e8), "merge/text/action": count(2e6), "merge/video/event": count(1e6)}
+    parts |= {"game/entity": count(20e6), "student/entity": count(3e7), "student/action": count(5e6)}
+    layout = layout_of("stages", report({"a": case(stages=parts), "b": case(gallery=500)}))
+    assert shown(column(layout, "kFLOPs", "similarity, a pair")) == ["0.400", "1201"]
+    assert shown(column(layout, "MFLOPs", "token merging")) == ["3.00", "–"]
+    assert shown(column(layout, "MMACs", "token merging")) == ["1.47", "–"]
+    assert shown(column(layout, "MFLOPs", "interactions, a pair")) == ["20.0", "–"]
+    assert shown(column(layout, "MFLOPs", "student, a pair")) == ["35.0", "–"]
+    assert shown(column(layout, "GFLOPs", "frame encoder")) == ["–", "106"]
+    assert ("student:", "the network that learns them, over all levels; in training alone") in layout.notes
+
+
 def test_counts_say_whether_they_are_complete() -> None:
     whole = layout_of("flops", report({"a": case()}))
     assert ("", "Every operation that ran is priced; no FLOPs are missing.") in whole.notes
@@ -160,10 +173,12 @@ def test_what_is_not_measured_is_missing_with_its_reason() -> None:
     assert ("–", "not measured") in layout.notes
     without = report({"a": case(memory={}, latency={"encode one query": latency(1.0)})})
     assert [one.heading for one in layout_of("latency", without).columns] == [
-        *("p50", "95 % interval", "p95", "p99", "items/s")
+        *("time", "95 % interval") * 3,
+        "items/s",
     ]
     assert [one.name for one in cost_tables.layouts("t", report({"a": case(memory={}, latency={}, gallery=5)}))] == [
-        "t.flops"
+        "t.flops",
+        "t.stages",
     ]
 
 
@@ -171,10 +186,14 @@ def test_intervals_without_an_end() -> None:
     unbounded = latency(0.02, 1.5, against_interval=(0.0, None))
     open_ = unbounded.model_copy(update={"p50": unbounded.p50.model_copy(update={"interval": (0.0, None)})})
     layout = layout_of("latency", report({"a": case(latency={"x": latency(0.02)}), "b": case(latency={"x": open_})}))
-    assert shown(column(layout, "95 % interval", "time, ms"))[:2] == ["[19.6, 20.3]", "[0.0, ∞)"]
+    assert shown(column(layout, "95 % interval", "p50, ms"))[:2] == ["[19.6, 20.3]", "[0.0, ∞)"]
+    assert shown(column(layout, "95 % interval", "p99, ms"))[:2] == ["[22.0, ∞)", "[33.0, ∞)"]
     assert shown(column(layout, "99 % interval", "by the first row"))[:2] == ["", "[0.00, ∞)"]
-    assert shown(column(layout, "p99", "time, ms"))[1] == "42.0*"
-    assert ("*", "too few rounds to bound it from above") in layout.notes
+    assert shown(column(layout, "time", "p99, ms"))[1] == "42.0"
+    assert ("∞:", "too few rounds to bound the interval from above") in layout.notes
+    bounded = latency(0.02)
+    bounded = bounded.model_copy(update={"p99": bounded.p95})
+    assert "∞:" not in dict(layout_of("latency", report({"a": case(latency={"x": bounded})})).notes)
 
 
 def test_a_row_that_takes_longer_is_marked() -> None:
@@ -189,6 +208,8 @@ def test_times_say_where_they_are_from() -> None:
     assert "A Processor 9000, 2 cores, 2 threads; torch 2.15.0" in notes
     assert "before the first round: governor performance, processor 2400–3100 MHz, load 0.31; after the last" in notes
     assert "fp32; clock perf_counter" in notes
+    assert "all times are from one run" in notes
+    assert "NVML" not in notes
 
 
 def test_a_gpu_tells_more() -> None:
@@ -200,6 +221,15 @@ def test_a_gpu_tells_more() -> None:
     notes = "\n".join(text for _, text in layout.notes)
     assert "A GPU, driver 550.1; A Processor, 1 core, 1 thread; torch 2.15.0" in notes
     assert "round: GPU 1980 MHz, its memory 2619 MHz, 0 W, 45 °C; after the last: clocks and load not told" in notes
+
+
+def test_a_gpu_that_tells_nothing() -> None:
+    machine = Hardware("A Processor", 1, 1, "2.15.0", "A GPU", None)
+    layout = layout_of("latency", report({"a": case()}, hardware=machine))
+    assert ("", "no clocks, power and energy: NVML is not there (pip install nvidia-ml-py)") in layout.notes
+    states = (PowerState(), PowerState(gpu_mhz=1980))
+    layout = layout_of("latency", report({"a": case()}, hardware=machine, power=states))
+    assert not any("NVML" in text for _, text in layout.notes)
 
 
 def test_exponents() -> None:
@@ -221,12 +251,18 @@ def test_exponents() -> None:
 
 
 def test_heads_stand_beside_published_ones_only_where_the_gallery_is_theirs() -> None:
-    layout = layout_of("heads", report({"ours": case(), "another gallery": case(gallery=500)}))
+    answers = case(stages={**case().stages, "answer": count(1e6)})
+    cases = {"ours": case(words=8, frames=2), "another gallery": case(gallery=500), "ranks nothing": answers}
+    layout = layout_of("heads", report(cases))
     assert [line.label for line in layout.lines][:2] == ["ours", "CLIP4Clip"]
     counted = shown(column(layout, "GFLOPs", "1000 captions × 1000 videos"))
     assert counted[:3] == ["300", "1.02*", "–"]
     assert shown(column(layout, "GFLOPs", "as published"))[:2] == ["–", "0.5"]
     assert ("*", "not run: one product, 512 wide") in layout.notes
+    sizes = {heading: shown(column(layout, heading))[:2] for heading in ("words", "frames", "parameters, M")}
+    assert sizes == {"words": ["8", "–"], "frames": ["2", "–"], "parameters, M": ["164", "–"]}
+    del cases["ours"]
+    assert "cost.heads" not in {one.name for one in cost_tables.layouts("cost", report(cases))}
 
 
 def test_csv_keeps_full_precision() -> None:
@@ -244,6 +280,10 @@ def test_csv_keeps_full_precision() -> None:
                 time.p99.interval[0],
                 "",
             )
+        assert int(rows[label, "rounds/encode one query"]["value"]) == 100
+        assert int(rows[label, "calls per sample/encode one query"]["value"]) == 1
+    assert [rows[label, "different/encode one query"]["value"] for label in ("hbi", "a_b|c & 100%\n#1")] == ["1", "0"]
+    assert ("no-hbi", "different/encode one query") not in rows
     assert rows["hbi", "exponent/FLOPs/score N × N over gallery"]["value"].startswith(("2.0", "1.99"))
 
 

@@ -111,3 +111,31 @@ def test_mistakes_are_told_with_their_place(mistakes, text, expected):
 def test_a_suite_without_a_system_has_nothing_to_measure(mistakes):
     (line,) = mistakes("data: shapes\nvariants: [estimator]\ncost: {}")
     assert line.startswith("suite.yaml:3:7: no variant of this suite is a system")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "cost: {}\ngrid: {runtime.threads: [1, 2]}",
+            "runtime.threads differs, so times are not comparable: 1 (no-hbi",
+        ),
+        ("cost: {}\ngrid: {training.precision: [fp32, bf16]}", "training.precision differs"),
+        ("cost: {}\ntraining: {batch_size: 20, precision: released}", "say cost.precision"),
+    ],
+)
+def test_rows_that_compute_otherwise_are_not_compared(mistakes, text, expected):
+    start = "data: shapes\nvariants: [no-hbi, hbi]\n"
+    (line,) = mistakes(start + text)
+    assert expected in line
+
+
+def test_the_precision_of_the_rows_is_that_of_the_measurement_unless_it_says_another(runs):
+    text = "data: shapes\nvariants: [hbi]\ntraining: {precision: bf16}\n"
+    assert cost_of(runs, text + "cost: {}").spec.model.precision == "bf16"
+    assert cost_of(runs, text + "cost: {precision: fp32}").spec.model.precision == "fp32"
+
+
+def test_no_row_has_its_name(mistakes):
+    (line,) = mistakes("data: shapes\nvariants: [hbi: {label: cost}]\ncost: {}")
+    assert "a row is called cost" in line

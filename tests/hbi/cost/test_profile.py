@@ -8,7 +8,7 @@ import torch
 
 from hbi.config import CaseConfig, CostConfig, HBIConfig, HBIQAConfig, TeacherConfig
 from hbi.cost import latency, profile
-from hbi.cost.calls import ALL, ANSWER, ONE, QUERY, STEP, VIDEO, Timed
+from hbi.cost.calls import ALL, ANSWER, ONE, QUERY, STEP, VIDEO
 from hbi.cost.memory import Peak
 from hbi.cost.report import CostReport
 from hbi.cost.stages import stages
@@ -83,12 +83,17 @@ def test_every_call_is_timed_and_compared_with_the_first_row_that_has_it(measure
         ODD: [QUERY, VIDEO, ONE, ALL],
         "questions": [QUERY, VIDEO, ANSWER],
     }
-    assert list(samples) == [
+    assert list(samples)[:11] == [
         *(f"{label}/{name}" for name in (QUERY, VIDEO) for label in ROWS),
         *(f"{label}/{name}" for name in (ONE, ALL) for label in ("exact", ODD)),
         f"questions/{ANSWER}",
     ]
     assert {times.shape for times in samples.values()} == {(8,)}
+    assert len(samples) == 11 + sum(len(point.seconds) for points in report.scaling.values() for point in points)
+    for label, points in report.scaling.items():
+        for point in points:
+            for name, median in point.seconds.items():
+                assert median == np.median(samples[f"{label}/{name} at {point.size} {point.value}"])
     for label, case in report.cases.items():
         for name, found in case.latency.items():
             times = samples[f"{label}/{name}"]
@@ -125,7 +130,7 @@ def test_a_point_for_every_size_with_all_stages_and_the_calls_that_it_changes(me
         assert quarter == pytest.approx(own["similarity"] / 4, rel=0.01)
         assert points["gallery", 10].flops == own | {"similarity": quarter}
         answers = label == "questions"
-        assert list(points["words", 4].seconds) == ([QUERY] if answers else [QUERY, ALL])
+        assert list(points["words", 4].seconds) == ([QUERY, ANSWER] if answers else [QUERY, ONE, ALL])
         assert list(points["gallery", 10].seconds) == ([] if answers else [ONE, ALL])
 
 
@@ -176,6 +181,46 @@ def test_memory_that_cannot_be_measured_is_said_to_be_so(error, monkeypatch):
     assert {one.how for of in found.values() for one in of.values()} == {str(error)}
 
 
+@pytest.mark.parametrize(
+    ("failing", "left"), [(ALL, [QUERY, VIDEO, ONE]), (VIDEO, [QUERY]), (STEP, [QUERY, VIDEO, ONE, ALL])]
+)
+def test_a_call_that_does_not_fit_is_not_timed_and_loses_no_other(failing, left, monkeypatch):
+    def remember(function, given, *others):
+        if (given["case"]["label"], given["call"]) == ("large", failing):
+            raise MemoryError("does not fit in 23.4 GB")
+        return Peak(10**9, 0, "stand-in")
+
+    monkeypatch.setattr(profile, "peak_memory", remember)
+    model = ROWS["exact"]
+    rows = {"large": model, "small": model.model_copy(update={"levels": ("entity",), "distillation_weight": 0})}
+    report, samples = profile.profile(config_of(rows, scaling={"gallery": [5, 10]}), CPU, 0, silent)
+    assert list(report.cases["large"].latency) == left
+    assert list(report.cases["small"].latency) == [QUERY, VIDEO, ONE, ALL]
+    assert report.cases["small"].latency[QUERY].against is not None
+    assert (report.cases["small"].latency[ALL].against is None) == (ALL not in left)
+    assert [list(point.seconds) for point in report.scaling["large"]] == [[x for x in (ONE, ALL) if x in left]] * 2
+    assert {f"large/{name}" for name in left} <= set(samples)
+
+
+def test_where_no_video_fits_queries_are_measured(monkeypatch):
+    def fail(*given):
+        raise TimeoutError("run did not end within 600 s")
+
+    monkeypatch.setattr(profile, "peak_memory", fail)
+    report, samples = profile.profile(config_of({"a": ANSWERING}), CPU, 0, silent)
+    assert list(report.cases["a"].latency) == [QUERY]
+    assert list(samples) == [f"a/{QUERY}"]
+
+
+def test_galleries_are_built_for_the_calls_that_are_timed(monkeypatch, forgetful):
+    """One kind of call at a time, and none for a size that changes no call."""
+    events = []
+    monkeypatch.setattr(profile, "timed_call", lambda name, model, case, options: events.append(name) or (lambda: None))
+    told = lambda what, done, total: events.append(what) if done == total else None  # noqa: E731
+    profile.profile(config_of({"a": ROWS["exact"]}, scaling={"batch": [2, 4]}), CPU, 0, told)
+    assert events == [of for name in (QUERY, VIDEO, ONE, ALL) for of in (name, f"timing {name}")]
+
+
 def test_memory_of_equal_cases_is_measured_once(monkeypatch):
     asked = []
     monkeypatch.setattr(profile, "peak_memory", lambda *given: asked.append(given) or Peak(1, 0, "stand-in"))
@@ -195,13 +240,13 @@ def test_a_slower_row_is_found(monkeypatch, forgetful):
             nonlocal now
             now += seconds * math.exp(0.02 * generator.standard_normal())
 
-        return Timed(run)
+        return run
 
-    def calls(model, case, options):
-        return {QUERY: lasts(1.1 if case.label == "slower" else 1.0), VIDEO: lasts(1.0)}
+    def call(name, model, case, options):
+        return lasts(1.1 if (name, case.label) == (QUERY, "slower") else 1.0)
 
     monkeypatch.setattr(latency, "perf_counter", lambda: now)
-    monkeypatch.setattr(profile, "timed_calls", calls)
+    monkeypatch.setattr(profile, "timed_call", call)
     monkeypatch.setattr(profile, "stages", lambda *given: {})
     config = config_of({"first": ANSWERING, "slower": ANSWERING}, rounds=100, seconds=1000)
     monkeypatch.setattr(latency, "_clock", lambda device: (latency._seconds, 1e-6))

@@ -7,7 +7,6 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,24 +145,6 @@ def test_too_few_rounds_find_nothing() -> None:
     assert compare(samples_of(a=np.full(FEWEST_ROUNDS, 1.0), b=np.full(FEWEST_ROUNDS, 3.0)), "a", "b").different
     same = compare(samples_of(a=np.ones(100), b=np.ones(100)), "a", "b")
     assert (same.different, same.ratio, same.p_value) == (False, 1, 1)
-
-
-def test_other_hardware_is_not_compared() -> None:
-    here, times = samples_of(a=np.ones(50)), np.full(50, 2.0)
-    there = replace(samples_of(b=times), hardware=replace(HARDWARE, processor="another", threads=HARDWARE.threads + 1))
-    with pytest.raises(
-        ValueError,
-        match=r"^not comparable, measured on different hardware: processor .* and another; threads \d+ and \d+$",
-    ):
-        compare(here, "a", "b", there)
-    apart = compare(here, "a", "b", samples_of(b=times))
-    assert apart.ratio == pytest.approx(2)
-    assert not apart.interleaved
-    assert compare(here, "a", "a").interleaved
-    with pytest.raises(ValueError, match="no variant 'b' was measured, only a"):
-        compare(here, "a", "b")
-    with pytest.raises(ValueError, match="not comparable, 50 rounds and 49 rounds"):
-        compare(here, "a", "b", samples_of(b=times[1:]))
 
 
 # ---- how a cost grows -----------------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ def encoded():
 def test_small_blocks_give_what_one_gives(encoded, monkeypatch, side):
     model, text, video = encoded
     whole = scores(model, text, video)
+    torch.testing.assert_close(scores(model, text, video, side), whole, rtol=0, atol=3e-7)
     monkeypatch.setattr(evaluate, "block_side", lambda *given: side)
     torch.testing.assert_close(scores(model, text, video), whole, rtol=0, atol=3e-7)
 
