@@ -3,6 +3,7 @@
 import ast
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -36,7 +37,9 @@ def written(tmp_path_factory) -> dict:
     (folder / "test_tiny.py").write_text(TINY)
     options = ["--benchmark-json", "tiny.json", "--benchmark-max-time", "0.01", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", "test_tiny.py", *options]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    # in a worker of pytest-xdist, whose variables it inherits, pytest-benchmark measures nothing
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    subprocess.run(command, cwd=folder, env=alone, check=True, capture_output=True)
     return json.loads((folder / "tiny.json").read_text())
 
 
