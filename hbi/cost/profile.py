@@ -46,6 +46,9 @@ SCALING_ROUNDS = 20
 SCALING_SHARE = 5
 """A median for a curve takes fewer rounds, and this part of the time."""
 
+SAME = 1.03
+"""Copies of one model lie in other places of memory, and their times were seen to differ by up to this factor."""
+
 DEADLINE = 600.0
 """Seconds for the process in which the memory of a call is measured."""
 
@@ -293,7 +296,7 @@ def _latency(samples: Samples, label: str, items: int, joules: float | None) -> 
         update={
             "against": compared.ratio,
             "against_interval": (lower, _bounded(upper)),
-            "different": compared.different,
+            "different": lower > SAME or upper < 1 / SAME,
         }
     )
 
