@@ -205,7 +205,8 @@ def _of_times(times: Sequence[Latency]) -> _Columns:
         return lambda case, call: make(case.latency[call]) if call in case.latency else Entry(MISSING)
 
     def ratio(time: Latency) -> Entry:
-        return _number(time.against or 1, "", "differs from the first row by more than 3 %, 99 % sure" if time.different else "")
+        mark = "differs from the first row by more than 3 %, 99 % sure" if time.different else ""
+        return _number(time.against or 1, "", mark)
 
     def quantile(name: str, get: Callable[[Latency], Quantile]) -> _Columns:
         title = f"{name}, {unit}s"
