@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import hbi.data
-from hbi.config import DATASETS, CostConfig, HBIQAConfig, ModelConfig, SystemConfig
+from hbi.config import DATASETS, CostConfig, HBIQAConfig, SystemConfig
 from hbi.data import Dataset, Progress
 from hbi.errors import InputError
 from suites.spec import RunSpec
@@ -75,10 +75,7 @@ def check_fit(spec: RunSpec, dataset: Dataset | None, elsewhere: bool = False) -
     from hbi.training.distributed import each
 
     if isinstance(spec.model, CostConfig):
-        for case in spec.model.cases:
-            asked = {"cost.words": case.words, "cost.frames": case.frames}
-            asked |= {f"cost.scaling.{size}": sizes[-1] for size, sizes in spec.model.scaling.items() if size in TOKENS}
-            _check_reach(case.model, asked)
+        _check_cost(spec.model)
     elif isinstance(spec.model, SystemConfig):  # other runs come after one that is
         _check_reach(spec.model, {f"data.{name}": getattr(spec.data, name) for name in ("max_words", "max_frames")})
         if spec.model.pretrained and not spec.checkpoint:
@@ -105,12 +102,23 @@ def check_fit(spec: RunSpec, dataset: Dataset | None, elsewhere: bool = False) -
         raise InputError(f"training.selection: {dataset.name} has no validation split here; take last, or hold one out")
 
 
-def _check_reach(model: ModelConfig, asked: Mapping[str, int]) -> None:
-    """Raises InputError where more tokens are ``asked`` for than the encoder has positions."""
-    from hbi.models.encoder import encoder_sizes
+def _check_cost(config: CostConfig) -> None:
+    """Raises InputError where the cost of a case is not known, or its encoder does not take the sizes."""
+    from hbi.cost.calls import model_of
+    from hbi.cost.stages import sizes_of
 
-    assert isinstance(model, SystemConfig)
-    reach = encoder_sizes(model.encoder)["text_cfg"].get("context_length", 77)
+    scaled = {f"cost.scaling.{size}": sizes[-1] for size, sizes in config.scaling.items() if size in TOKENS}
+    for case in config.cases:
+        model = model_of(case)
+        _check_reach(model, {"cost.words": case.words, "cost.frames": case.frames, **scaled})
+        sizes_of(model, resolution=config.resolution)
+
+
+def _check_reach(model: SystemConfig, asked: Mapping[str, int]) -> None:
+    """Raises InputError where more tokens are ``asked`` for than the encoder has positions."""
+    from hbi.models.encoder import encoder_sizes, positions
+
+    reach = positions(encoder_sizes(model.encoder))
     for option, number in asked.items():
         if number > reach:
             raise InputError(f"{option} is {number}, but encoder {model.encoder} reaches {reach} positions")

@@ -4,24 +4,24 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 import results
 from ablations.registry import did_you_mean
 from hbi.config import Config
-from hbi.errors import InputError
 from hbi.metrics.registry import COLUMNS, OURS
-from suites.messages import findings
-from suites.places import Document, Mistake, report
+from suites.places import Mistake, report
 from suites.places import Path as Key
-from suites.source import parse
+from suites.source import read
 
 FOLDER = Path(results.__path__[0], "published")
 HEADS = FOLDER / "flops.yaml"
 REPRODUCTIONS = FOLDER / "reproductions.yaml"
 SLOTS = FOLDER / "hbi_ablations.yaml"
+
+_KIND = "file of figures"
 
 CAPTIONING = ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr")
 """The metrics of ``captions``, times 100; no run here has them."""
@@ -141,7 +141,7 @@ def published(dataset: str, folder: Path = FOLDER) -> tuple[PublishedRow, ...]:
     path = folder / f"{dataset}.yaml"
     if not path.is_file():
         return ()
-    file, document = _read(path, _Rows)
+    file, document = read(path, _Rows, _KIND)
     mistakes = [Mistake(document.place(key), message) for key, message in _oddities(file.rows, sources(folder))]
     if mistakes:
         raise report(mistakes)
@@ -150,7 +150,7 @@ def published(dataset: str, folder: Path = FOLDER) -> tuple[PublishedRow, ...]:
 
 def sources(folder: Path = FOLDER) -> dict[str, str]:
     """What the keys stand for that rows name as their sources. Raises as ``published``."""
-    return _read(folder / "sources.yaml", _Sources)[0].sources
+    return read(folder / "sources.yaml", _Sources, _KIND)[0].sources
 
 
 def _oddities(rows: tuple[PublishedRow, ...], known: dict[str, str]) -> Iterator[tuple[Key, str]]:
@@ -187,7 +187,7 @@ class _Reproductions(Config):
 
 def reproductions(path: Path = REPRODUCTIONS) -> tuple[Reproduction, ...]:
     """In the order of the file. Raises as ``published``."""
-    return _read(path, _Reproductions)[0].reproductions
+    return read(path, _Reproductions, _KIND)[0].reproductions
 
 
 # ---- tables that could not be obtained ------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ class Slot(Config):
     table: Text
     paper: Text
     shows: Text
-    why: str = Field(min_length=1, description="The reason why it is empty.")
+    why: Text = Field(description="The reason why it is empty.")
     suite: str | None = Field(None, description="The suite here that measures the same.")
 
 
@@ -209,7 +209,7 @@ class _Slots(Config):
 
 def empty_slots(path: Path = SLOTS) -> tuple[Slot, ...]:
     """In the order of the file. Raises as ``published``."""
-    return _read(path, _Slots)[0].slots
+    return read(path, _Slots, _KIND)[0].slots
 
 
 # ---- FLOPs of similarity heads --------------------------------------------------------------------------------------
@@ -218,10 +218,10 @@ def empty_slots(path: Path = SLOTS) -> tuple[Slot, ...]:
 class Head(Config):
     """What the similarity head of a system costs, as a paper prints it."""
 
-    system: str = Field(min_length=1)
+    system: Text
     gflops: float = Field(gt=0, description="10⁹ FLOPs, as the source calls them.")
-    r_at_1: float = Field(ge=0, le=100, description="Text to video, percent, beside it in the source.")
-    source: str = Field(min_length=1)
+    r_at_1: Percent = Field(description="Text to video, percent, beside it in the source.")
+    source: Text
     status: Literal["confirmed", "second-hand"] = Field(description="Read in ``source`` itself, or elsewhere.")
 
 
@@ -231,25 +231,4 @@ class _Heads(Config):
 
 def published_heads(path: Path = HEADS) -> tuple[Head, ...]:
     """In the order of the file. Raises as ``published``."""
-    return _read(path, _Heads)[0].heads
-
-
-# ---- files ----------------------------------------------------------------------------------------------------------
-
-_File = TypeVar("_File", bound=Config)
-
-
-def _read(path: Path, kind: type[_File]) -> tuple[_File, Document]:
-    """The file, with where everything stands in it. Raises InputError, a line each mistake, with file and key."""
-    try:
-        document = parse(path.read_text(encoding="utf-8"), str(path), "file of figures")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text: {error}") from None
-    mistakes = list(document.mistakes)
-    try:
-        found = kind.model_validate(document.data)
-    except ValidationError as error:
-        mistakes += [Mistake(document.place(at, of_key), message) for at, of_key, message in findings(error, kind)]
-    if mistakes:
-        raise report(mistakes)
-    return found, document
+    return read(path, _Heads, _KIND)[0].heads

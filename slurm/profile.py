@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 import slurm
@@ -12,10 +12,8 @@ from ablations.registry import did_you_mean
 from hbi.config import RuntimeConfig
 from hbi.errors import InputError
 from suites.expand import Run
-from suites.messages import findings
-from suites.places import Mistake, report
 from suites.resources import WORD, Resources
-from suites.source import parse
+from suites.source import read
 
 PROFILES = Path(slurm.__path__[0], "clusters")
 
@@ -86,18 +84,7 @@ def read_profile(name: str) -> Cluster:
     if not path.is_file():
         known = sorted(file.stem for file in PROFILES.glob("*.yaml"))
         raise InputError(f"--cluster: there is no file {name}; {did_you_mean(path.stem, known)}")
-    try:
-        document = parse(path.read_text(encoding="utf-8"), str(path), "profile")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text: {error}") from None
-    mistakes = list(document.mistakes)
-    try:
-        cluster = Cluster.model_validate(document.data)
-    except ValidationError as error:
-        mistakes += [Mistake(document.place(at, key), message) for at, key, message in findings(error, Cluster)]
-    if mistakes:
-        raise report(mistakes)
-    return cluster
+    return read(path, Cluster, "profile")[0]
 
 
 class Asked(Resources):

@@ -1,14 +1,21 @@
 """Text of a suite → Document: plain data with the place of every value. Size and aliases are bounded."""
 
+import pathlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import ValidationError
 
+from hbi.config import Config
+from hbi.errors import InputError
+from suites.messages import findings
 from suites.places import Document, Mistake, Path, Place, report
 from suites.spelling import spell_out
 from suites.yaml_core import MAX_DEPTH, TAG, compose, scalar
+
+Read = TypeVar("Read", bound=Config)
 
 MAX_CHARACTERS = 200_000
 MAX_VALUES = 100_000  # counted after aliases are followed: a few lines of them can stand for billions of values
@@ -24,6 +31,25 @@ def parse(text: str, source: str, kind: str = "suite") -> Document:
         needs = "; it needs data and variants" if kind == "suite" else ""
         raise report([Mistake(start, f"the {kind} is empty{needs}")])
     return _document(root, kind, lambda node: Place(source, node.start_mark.line + 1, node.start_mark.column + 1))
+
+
+def read(path: pathlib.Path, config: type[Read], kind: str) -> tuple[Read, Document]:
+    """The ``config`` that the file at ``path`` holds, a ``kind`` of thing, with where everything stands in it.
+
+    For files other than suites, which have includes. Raises InputError, a line each mistake, with file and place.
+    """
+    try:
+        document = parse(path.read_text(encoding="utf-8"), str(path), kind)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text: {error}") from None
+    mistakes = list(document.mistakes)
+    try:
+        found = config.model_validate(document.data)
+    except ValidationError as error:
+        mistakes += [Mistake(document.place(at, of_key), message) for at, of_key, message in findings(error, config)]
+    if mistakes:
+        raise report(mistakes)
+    return found, document
 
 
 def parse_override(argument: str) -> Document:

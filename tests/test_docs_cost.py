@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from hbi.config import CostConfig, HBIConfig
+from hbi.cost.memory import SHARE
 from hbi.cost.stages import stages
+from hbi.cost.statistics import COPIES, LEVEL
 from suites.expand import expand
 from suites.load import load_suite
 from tests.command_line import call
@@ -66,3 +68,11 @@ def test_the_cost_of_a_pair_is_counted():
     assert of_the_teacher(index="shapley") == pytest.approx(shapley, abs=0.1)
     assert of_the_teacher(method="estimated") == pytest.approx(network, abs=0.05)
     assert of_the_teacher(method="sampled") == pytest.approx(drawn, abs=0.1)
+
+
+def test_its_limits_are_those_of_the_code():
+    text = " ".join(PAGE.split())
+    assert f"at a level of {100 * LEVEL:g} %" in text
+    assert f"all of the interval lies beyond {100 * COPIES:g} %" in text
+    assert SHARE == 0.9
+    assert "nine tenths of the memory that is available" in text

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import torch  # not otherwise: what is measured may do without, and a process that imports it starts 3 s later
+    import torch  # not otherwise: what is measured may do without, and a process that imports it starts seconds later
 
 CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 KILLED_FIRST = Path("/proc/self/oom_score_adj")
@@ -147,7 +147,7 @@ def _of_a_process(
             raise ValueError(f"{name!r} is not of the form 'module:function'")
         modules.append(name.partition(":")[0])
     # Forked from a process that has imported the modules of the first call and done nothing else: as fresh as one that
-    # imports them anew, which takes 5 s where they import torch.
+    # imports them anew, which takes seconds where they import torch.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(modules)
     with tempfile.TemporaryDirectory() as folder:
@@ -205,7 +205,7 @@ def _measure_here(answer: Path, function: str, arguments: Mapping[str, Any], pre
         call = _call(function, arguments, prepare)
         before, method = _start_counting()
         call()
-        told = asdict(Peak(max(0, _peak() - before), before, method))
+        told = asdict(Peak(max(0, resident_peak() - before), before, method))
     except Exception as error:
         told = {"error": " ".join(f"{type(error).__name__}: {error}".split())}
         if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # torch's is a RuntimeError
@@ -251,15 +251,22 @@ def _start_counting() -> tuple[int, str]:
     gc.collect()
     with suppress(AttributeError):  # glibc: gives back what has been freed, or the call would find it and hide in it
         ctypes.CDLL(None).malloc_trim(0)
+    method = "VmHWM" if reset_resident_peak() else "VmHWM, not reset"
+    return (_status("VmRSS"), method) if _status("VmHWM") else (resident_peak(), "ru_maxrss")
+
+
+def reset_resident_peak() -> bool:
+    """Sets the high-water mark of this process's resident set to what is resident now, and says whether it could; where
+    not (other systems than Linux), the peak is that of the process so far."""
     try:
-        CLEAR.write_text("5")  # sets the high-water mark of the resident set to what is resident now
-        method = "VmHWM"
+        CLEAR.write_text("5")
     except OSError:
-        method = "VmHWM, not reset"
-    return (_status("VmRSS"), method) if _status("VmHWM") else (_peak(), "ru_maxrss")
+        return False
+    return True
 
 
-def _peak() -> int:
+def resident_peak() -> int:
+    """Most bytes that were resident since ``reset_resident_peak``."""
     # Not ru_maxrss where there is better: on Linux it also knows the process that this one was forked from.
     unit = 1 if sys.platform == "darwin" else 1024
     return _status("VmHWM") or unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

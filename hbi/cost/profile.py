@@ -46,9 +46,6 @@ SCALING_ROUNDS = 20
 SCALING_SHARE = 5
 """A median for a curve takes fewer rounds, and this part of the time."""
 
-SAME = 1.03
-"""Copies of one model lie in other places of memory, and their times were seen to differ by up to this factor."""
-
 DEADLINE = 600.0
 """Seconds for the process in which the memory of a call is measured."""
 
@@ -290,13 +287,13 @@ def _latency(samples: Samples, label: str, items: int, joules: float | None) -> 
     first = next(iter(samples.seconds))
     if label == first:
         return latency
-    compared = statistics.compare(samples, first, label)
+    compared = statistics.compare(samples, first, label, statistics.COPIES)
     lower, upper = compared.interval
     return latency.model_copy(
         update={
             "against": compared.ratio,
             "against_interval": (lower, _bounded(upper)),
-            "different": lower > SAME or upper < 1 / SAME,
+            "different": compared.different,
         }
     )
 

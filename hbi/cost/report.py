@@ -44,7 +44,11 @@ class Latency(Config):
     joules: float | None = Field(None, description="Energy of a call, of the whole GPU; none where NVML gives none.")
     against: float | None = Field(None, description="Time by that of the first row; none for the first.")
     against_interval: Interval | None = Field(None, description="99 % confidence interval of ``against``.")
-    different: bool = Field(False, description="Whether that interval lies beyond 3 % of 1.")
+    different: bool = Field(
+        False,
+        description="Whether all of that interval lies further from 1 than copies of one model do "
+        "(hbi.cost.statistics.COPIES).",
+    )
 
 
 class Memory(Config):

@@ -14,7 +14,7 @@ from hbi.games.estimator import BanzhafEstimator
 from hbi.models import Encoded
 from hbi.models.banzhaf_loss import teacher_logits
 from hbi.models.base import initialised
-from hbi.models.encoder import ClipEncoder, encoder_sizes
+from hbi.models.encoder import ClipEncoder, encoder_sizes, positions
 from hbi.models.hbi import HBI
 from hbi.models.hbi_qa import HBIQA
 from hbi.models.temporal import TemporalTransformer
@@ -120,7 +120,7 @@ def sizes_of(config: HBIConfig, words: int = 1, frames: int = 1, resolution: int
                 f"cost: frames of {resolution} pixels, but a patch of encoder {config.encoder} has {patch}"
             )
         sizes = {**sizes, "vision_cfg": {**sizes["vision_cfg"], "image_size": resolution}}
-    if max(words, frames) > (reach := _positions(sizes)):
+    if max(words, frames) > (reach := positions(sizes)):
         raise InputError(f"cost: {words} words and {frames} frames, but encoder {config.encoder} reaches {reach}")
     return sizes
 
@@ -159,17 +159,12 @@ def _without_towers(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
     smallest = {
         "embed_dim": sizes["embed_dim"],
         "vision_cfg": {"image_size": side, "patch_size": side, "layers": 1, "width": 8, "head_width": 8},
-        "text_cfg": {"context_length": _positions(sizes), "vocab_size": 2, "width": heads, "heads": heads, "layers": 1},
+        "text_cfg": {"context_length": positions(sizes), "vocab_size": 2, "width": heads, "heads": heads, "layers": 1},
     }
     system = untrained(config.model_copy(update={"temporal_layers": 1}), smallest)
     system.encoder, system.temporal = _FreeEncoder(smallest), _FreeTemporal(heads, 0, heads, 1)
     system.encoder.learns = config.freeze != "encoder"
     return system
-
-
-def _positions(sizes: dict[str, Any]) -> int:
-    reach: int = sizes["text_cfg"].get("context_length", 77)
-    return reach
 
 
 # ---- the stages -----------------------------------------------------------------------------------------------------

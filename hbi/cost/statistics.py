@@ -18,8 +18,15 @@ BLOCKS = 12
 """Consecutive rounds form this many blocks, each of which counts as one observation (batch means; Schmeiser 1982
 recommends 10 to 30), so that noise that a variant keeps for a few rounds does not pass for many findings."""
 
+CONFIDENCE = 0.95
+"""Of the intervals of quantiles and exponents."""
+
 LEVEL = 0.01
 """Of the comparison: two variants that cost the same are called different in at most one of a hundred measurements."""
+
+COPIES = 0.03
+"""A share of the time: by so much the medians of two copies of one model, built one after the other, were seen to
+differ, for they lie in other places of memory (on one machine). Beyond it a difference is one of the systems."""
 
 Interval = tuple[float, float]
 
@@ -44,7 +51,7 @@ class Summary:
     throughput: float  # items a second
 
 
-def summary(seconds: ArrayLike, items: int = 1, confidence: float = 0.95) -> Summary:
+def summary(seconds: ArrayLike, items: int = 1) -> Summary:
     """Of samples [rounds], one variant's; ``items`` is how many texts, videos or pairs a call works on.
 
     The intervals are order statistics: how many of n independent times lie below the q-quantile is Bin(n, q), whatever
@@ -57,7 +64,7 @@ def summary(seconds: ArrayLike, items: int = 1, confidence: float = 0.95) -> Sum
         raise ValueError(f"seconds must be [rounds], not {list(times.shape)}")
 
     def quantile(q: float) -> Quantile:
-        lower, upper = _between_order_statistics(times, bdtr(np.arange(len(times)), len(times), q), 1 - confidence)
+        lower, upper = _between_order_statistics(times, bdtr(np.arange(len(times)), len(times), q), 1 - CONFIDENCE)
         return Quantile(float(np.quantile(times, q)), max(0.0, lower), upper)
 
     return Summary(quantile(0.50), quantile(0.95), quantile(0.99), items / float(times.mean()))
@@ -77,8 +84,12 @@ def _between_order_statistics(values: NDArray[np.float64], below: NDArray[np.flo
 
 @dataclass(frozen=True)
 class Comparison:
-    """``ratio``: the time of b by that of a, between the ends of ``interval`` with confidence 1 − LEVEL; ``different``
-    where the interval excludes 1, which is p_value ≤ LEVEL."""
+    """Of two variants.
+
+    ratio      the time of b by that of a, between the ends of ``interval`` with confidence 1 − LEVEL
+    p_value    of a ratio of 1, which the interval excludes exactly where this is at most LEVEL
+    different  whether all of the interval lies above 1 + margin, or below 1 / (1 + margin)
+    """
 
     ratio: float
     interval: Interval
@@ -86,8 +97,8 @@ class Comparison:
     different: bool
 
 
-def compare(samples: "Samples", a: str, b: str) -> Comparison:
-    """Variant b by variant a, paired over rounds.
+def compare(samples: "Samples", a: str, b: str, margin: float = 0.0) -> Comparison:
+    """Variant b by variant a, paired over rounds; up to a ``margin`` (a share of the time) they are not ``different``.
 
     Wilcoxon's signed-rank test, with its exact distribution, on the medians of BLOCKS blocks of the rounds'
     log-ratios, and the interval and estimate that belong to it (Hodges and Lehmann 1963, Tukey 1949). Blocks of medians
@@ -105,7 +116,7 @@ def compare(samples: "Samples", a: str, b: str) -> Comparison:
         ratio=float(np.exp(np.median(walsh))),
         interval=(lower, upper),
         p_value=min(1.0, 2 * float(below[rarer])),
-        different=not lower <= 1 <= upper,
+        different=lower > 1 + margin or upper < 1 / (1 + margin),
     )
 
 
@@ -122,7 +133,7 @@ def _signed_rank_distribution(n: int) -> NDArray[np.float64]:
 # ---- how a cost grows -----------------------------------------------------------------------------------------------
 
 
-def fitted_exponent(sizes: ArrayLike, costs: ArrayLike, confidence: float = 0.95) -> tuple[float, Interval]:
+def fitted_exponent(sizes: ArrayLike, costs: ArrayLike) -> tuple[float, Interval]:
     """k of cost ∝ size^k, and its confidence interval: least squares on the logarithms, Student's t with n − 2.
 
     sizes, costs [n], positive, in any unit. A fixed cost beside the growing one pulls k towards 0: choose sizes at
@@ -137,5 +148,5 @@ def fitted_exponent(sizes: ArrayLike, costs: ArrayLike, confidence: float = 0.95
     if not free:
         return exponent, (-math.inf, math.inf)
     error = math.sqrt(((y - exponent * x) ** 2).sum() / free / (x @ x))
-    margin = float(stdtrit(free, (1 + confidence) / 2)) * error
+    margin = float(stdtrit(free, (1 + CONFIDENCE) / 2)) * error
     return exponent, (exponent - margin, exponent + margin)

@@ -48,6 +48,11 @@ def encoder_sizes(name: str) -> dict[str, Any]:
     return sizes
 
 
+def positions(sizes: dict[str, Any]) -> int:
+    """Tokens that an encoder of these ``sizes`` reaches; 77 where they name none (open_clip's CLIPTextCfg)."""
+    return int(sizes["text_cfg"].get("context_length", 77))
+
+
 def open_clip_name(name: str) -> str:
     """OpenAI's name of a CLIP as open_clip has it; any other as it is."""
     return OPENAI_NAMES.get(name, name)
@@ -70,7 +75,7 @@ class ClipEncoder(nn.Module):
         self.clip = CLIP(**sizes)
         self.width: int = sizes["embed_dim"]
         self.heads: int = sizes["text_cfg"]["heads"]
-        self.context_length: int = sizes["text_cfg"].get("context_length", 77)
+        self.context_length = positions(sizes)
         self.image_size: int = sizes["vision_cfg"]["image_size"]
         self.sizes = sizes
 

@@ -75,6 +75,12 @@ def test_more_tokens_than_the_encoder_has_positions_are_told_before_anything_run
         check([run.spec], place / "data", lambda *_: None)
 
 
+def test_frames_smaller_than_a_patch_are_told_before_anything_runs(place):
+    (run,) = expand(load_suite(place / "suite.yaml", ["cost.resolution=4"]))
+    with pytest.raises(InputError, match=r"^cost: frames of 4 pixels, but a patch of encoder tiny has \d+$"):
+        check([run.spec], place / "data", lambda *_: None)
+
+
 def test_an_encoder_of_a_file_of_sizes(place, tmp_path):
     file = tmp_path / "small.v1.json"
     file.write_text(json.dumps(encoder_sizes("tiny")))

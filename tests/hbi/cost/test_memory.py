@@ -173,7 +173,7 @@ def test_says_what_it_read_where_the_mark_cannot_be_reset(monkeypatch: pytest.Mo
     status.write_text("Name:\tpython\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n")
     monkeypatch.setattr(memory, "STATUS", status)
     assert memory._start_counting() == (MB, "VmHWM, not reset")
-    assert memory._peak() == 2 * MB
+    assert memory.resident_peak() == 2 * MB
     status.unlink()
     before, method = memory._start_counting()
     assert before > MB

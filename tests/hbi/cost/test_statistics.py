@@ -15,7 +15,7 @@ from scipy.stats import wilcoxon
 
 from hbi.cost.latency import FEWEST_ROUNDS, ROUNDS, Samples, orders
 from hbi.cost.machine import PowerState, hardware
-from hbi.cost.statistics import compare, fitted_exponent, summary
+from hbi.cost.statistics import COPIES, compare, fitted_exponent, summary
 
 HARDWARE = hardware("cpu")
 
@@ -134,6 +134,23 @@ def test_agrees_with_wilcoxon_and_with_itself() -> None:
         assert found.interval[0] <= found.ratio <= found.interval[1]
         assert back.ratio == pytest.approx(1 / found.ratio)
         assert back.interval == pytest.approx((1 / found.interval[1], 1 / found.interval[0]))
+
+
+@pytest.mark.parametrize(("slower", "expected"), [(1.02, False), (1.1, True), (1 / 1.02, False), (1 / 1.1, True)])
+def test_up_to_a_margin_they_are_not_different(slower: float, expected: bool) -> None:
+    """What is found is the same; only what it is called changes."""
+    samples = simulated(0, slower, noise=0.005)
+    plain, found = compare(samples, "a", "b"), compare(samples, "a", "b", COPIES)
+    assert plain.different
+    assert found.different == expected
+    assert (found.ratio, found.interval, found.p_value) == (plain.ratio, plain.interval, plain.p_value)
+
+
+def test_an_interval_that_reaches_into_the_margin_is_not_beyond_it() -> None:
+    samples = samples_of(a=np.ones(12), b=np.array([1.01, *[1.2] * 11]))
+    found = compare(samples, "a", "b", margin=0.15)
+    assert found.interval[0] < 1.15 < found.ratio
+    assert not found.different
 
 
 def test_too_few_rounds_find_nothing() -> None:
