@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart test lint benchmark benchmark-compare slurm clean
+.PHONY: install quickstart test lint benchmark benchmark-compare slurm chromium clean
 
 install: $(VENV)/installed
 
@@ -47,6 +47,11 @@ slurm:
 	apt-get update
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
 		slurm-wlm munge slurmdbd mariadb-server-core mariadb-client-core </dev/null
+
+# The browser of the tests of reports: Debian or Ubuntu, as root.
+chromium:
+	apt-get update
+	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium </dev/null
 
 clean:
 	rm -rf $(VENV)
