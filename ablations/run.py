@@ -11,32 +11,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ablations import memory
 from ablations.cost import measured
-from ablations.game_methods import learned
+from ablations.evaluation import Arrays, evaluate, metrics_of
 from ablations.provenance import provenance
-from ablations.trained import given, untrained
+from ablations.trained import evaluated, finished, untrained
 from ablations.work import Work, device_of
 from hbi.config import CostConfig
 from hbi.data.batches import steps_per_epoch
 from hbi.data.video import decoder_version
 from hbi.errors import InputError, RunFailure
-from hbi.files import sha256, write_atomically
-from hbi.metrics.qa import answered_right, qa_metrics
-from hbi.metrics.registry import HEADLINES, plugin_values
-from hbi.metrics.retrieval import summarise
+from hbi.files import sha256
+from hbi.metrics.registry import HEADLINES
 from hbi.models.estimator_training import EstimatorTraining
 from hbi.training.distributed import spawn
 from hbi.training.loop import BEST, STATE, Event, Request, Stopped, Task, train
 from hbi.training.optimiser import PUBLISHED_EPOCHS
+from results.queries import write_queries
 from results.record import Epoch, Failure, Record
 from results.store import WEIGHTS, write_record
+from suites.identity import at
 from suites.spec import RunSpec
-
-SIMILARITY = "similarity.npz"
-"""Where it is kept: the matrix of the test split and the column of each caption's video."""
 
 BROKEN = (
     "uncorrectable ECC",
@@ -49,9 +45,6 @@ BROKEN = (
 
 THIS_PROCESS = "training and validation, this process"
 """Seconds, where a run was interrupted: of its last turn."""
-
-Arrays = dict[str, NDArray[Any]]
-"""What stands in a file beside a record (``results.record.Record.ranks`` and ``samples``)."""
 
 
 def execute(
@@ -82,7 +75,8 @@ def execute(
             outcome, beside = measured(spec.model, spec.seed, device, log, requested)
         else:
             done = with_parts(spec, accumulation)
-            work = Work(done, given(spec) if spec.checkpoint else untrained(spec, folder.parent), cache, device, log)
+            model = (untrained if spec.trains else evaluated)(spec, folder.parent)
+            work = Work(done, model, cache, device, log)
             parameters = sum(weight.numel() for weight in work.model.parameters() if weight.requires_grad)
             outcome, beside = _result(work, folder, cache, log, requested)
     except (Stopped, KeyboardInterrupt):
@@ -101,7 +95,7 @@ def execute(
     timings = outcome.setdefault("timings", {})
     here = timings.get(THIS_PROCESS, 0.0)
     timings["total"] = time.perf_counter() - clock + max(0.0, timings.get("training", here) - here)  # earlier turns too
-    outcome |= {"accumulation": accumulation, "peak_memory": memory.peak(device)}
+    outcome = {"accumulation": accumulation, **outcome, "peak_memory": memory.peak(device)}
     record = _record(run_id, spec, device, parameters, started, **outcome)
     if requested() == "abandon":  # the run is in other hands: theirs is the record
         raise Stopped
@@ -114,8 +108,9 @@ def execute(
 
 def _check_files(spec: RunSpec) -> None:
     """Raises InputError where a file is no longer the one that the run's id stands for."""
+    plain = spec.model_dump(mode="json")
     for option, digest in spec.files.items():
-        path = _option(spec, option)
+        path = at(plain, option.split("."))
         try:
             same = sha256(Path(path)) == digest
         except OSError:
@@ -124,26 +119,32 @@ def _check_files(spec: RunSpec) -> None:
             raise InputError(f"{option}: {path} is not the file it was when the suite was read; start it again")
 
 
-def _option(spec: RunSpec, option: str) -> Any:
-    """What ``spec`` has at the dotted option; a number stands for a place in a list."""
-    found: Any = spec
-    for name in option.split("."):
-        found = found[int(name)] if isinstance(found, tuple) else getattr(found, name)
-    return found
-
-
 def _result(
     work: Work, folder: Path, cache: Path, log: Callable[[Event], None], requested: Callable[[], Request | None]
 ) -> tuple[dict[str, Any], dict[str, Arrays]]:
-    """Trains, where no weights are given, and evaluates: what a record says of that, and what lies beside it."""
-    outcome = {} if work.spec.checkpoint else _train(work, folder, cache, log, requested)
+    """Trains, unless there are weights, and evaluates: what a record says of that, and what lies beside it."""
+    spec = work.spec
+    outcome = _train(work, folder, cache, log, requested) if spec.trains else _origin(spec, folder.parent)
     trained = time.perf_counter()
-    metrics, ranks = _evaluate(work, folder)
+    metrics, beside = evaluate(work, folder)
     timings = {**outcome.get("timings", {}), "evaluation": time.perf_counter() - trained}
-    if "weights" in work.spec.keep:
+    if "weights" in spec.keep and (spec.trains or spec.checkpoint):  # else they lie with the run it comes after
         work.model.save(folder / WEIGHTS)
     outcome |= {"outcome": "complete", "metrics": metrics, "timings": timings}
-    return outcome, {"ranks": ranks} if ranks else {}
+    if beside is None:
+        return outcome, {}
+    split = work.splits["test"]
+    videos = [video.id for video in split.videos]
+    outcome["queries"] = write_queries(folder.parent.parent, split.captions, videos, split.video_of)
+    return outcome, {"ranks": {**beside, "video": np.array(split.video_of, np.int32)}}
+
+
+def _origin(spec: RunSpec, store: Path) -> dict[str, Any]:
+    """What a record says of how another run has trained the weights; nothing of given ones."""
+    if spec.checkpoint:
+        return {}
+    assert spec.after
+    return finished(store / spec.after).model_dump(include={"selection_split", "selected_epoch", "accumulation"})
 
 
 def _train(
@@ -206,7 +207,7 @@ def _task(work: Work, folder: Path, log: Callable[[Event], None], requested: Cal
         steps_per_epoch=per_epoch,
         published_steps=per_epoch * (training.epochs if questions else PUBLISHED_EPOCHS),
         batches=work.training_batches,
-        validate=(lambda: _metrics(work, watched)) if validates else None,
+        validate=(lambda: metrics_of(work, watched)) if validates else None,
         watched=HEADLINES[work.spec.data.task][0],
         log=log,
         requested=requested,
@@ -216,35 +217,6 @@ def _task(work: Work, folder: Path, log: Callable[[Event], None], requested: Cal
 def _watched(work: Work) -> str:
     """The split that is looked at while training."""
     return "test" if work.spec.training.selection == "test" else "val"
-
-
-def _metrics(work: Work, split: str) -> dict[str, float]:
-    metrics, _ = _answered(work, split) if work.spec.data.task == "qa" else _ranked(work, split, work.scores(split))
-    return metrics
-
-
-def _evaluate(work: Work, folder: Path) -> tuple[dict[str, float], Arrays | None]:
-    """The metrics on the test split, and what they follow from; none of a model that is no system."""
-    if isinstance(work.model, EstimatorTraining):
-        return learned(work.model, work.pairs("test")), None
-    if work.spec.data.task == "qa":
-        return _answered(work, "test")
-    scores, groups = work.scores("test"), np.asarray(work.splits["test"].video_of)
-    if "similarity" in work.spec.keep:
-        write_atomically(folder / SIMILARITY, lambda file: np.savez(file, similarity=scores, groups=groups))
-    metrics, ranked = _ranked(work, "test", scores)
-    return metrics | plugin_values(scores, groups), ranked
-
-
-def _ranked(work: Work, split: str, scores: NDArray[np.float32]) -> tuple[dict[str, float], Arrays]:
-    ranked = work.ranks(split, scores)
-    return {f"{way}/{name}": value for way, rank in ranked.items() for name, value in summarise(rank).items()}, ranked
-
-
-def _answered(work: Work, split: str) -> tuple[dict[str, float], Arrays]:
-    predicted, answer = work.predictions(split), work.labels[split].numpy()
-    correct = answered_right(predicted, answer).astype(np.uint8)
-    return qa_metrics(predicted, answer, work.splits[split].captions), {"correct": correct}
 
 
 def _failure(error: Exception) -> Failure:

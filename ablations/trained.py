@@ -5,6 +5,7 @@ from pathlib import Path
 from hbi.config import EstimatorConfig, HBIConfig, SystemConfig
 from hbi.errors import InputError, RunFailure
 from hbi.models import System, build, released
+from hbi.models.clip_system import ClipSystem
 from hbi.models.estimator_training import EstimatorTraining
 from hbi.models.hbi import HBI
 from hbi.weights import fit, read_weights
@@ -51,6 +52,15 @@ def trained(folder: Path) -> System:
     return _with_weights(record.spec.model, record.spec.seed, weights_of(folder))
 
 
+def evaluated(spec: RunSpec, store: Path) -> System:
+    """The model of a run that does not train: with the weights of its checkpoint, or of the run it comes after, found
+    in ``store``. Raises as ``given`` and ``trained`` do."""
+    if spec.checkpoint:
+        return given(spec)
+    assert spec.after
+    return trained(store / spec.after)
+
+
 def given(spec: RunSpec) -> System:
     """The model of ``spec`` with the weights of its checkpoint, in the layout that our runs write or the published one.
 
@@ -64,7 +74,7 @@ def given(spec: RunSpec) -> System:
 def _with_weights(config: SystemConfig, seed: int, file: Path) -> System:
     model = build(config.model_copy(update={"pretrained": None}), seed)  # replaced anyway: nothing is downloaded
     state = read_weights(file)
-    if isinstance(model, HBI) and released.is_published(state):
+    if isinstance(model, ClipSystem) and released.is_published(state):
         released.fill(model, state, file)
     else:
         fit(model, state, file)
@@ -84,6 +94,8 @@ def finished(folder: Path) -> Record:
     if record.outcome != "complete":
         why = f": {record.failure.kind}: {record.failure.message}" if record.failure else ""
         raise RunFailure("need", f"{folder.name}, which has to come first, has failed{why}")
+    if record.spec.after and not record.spec.trains:
+        raise RunFailure("need", f"{folder.name} has no weights: it evaluates those of {record.spec.after}; take that")
     weights = weights_of(folder)
     if not weights.is_file():
         raise RunFailure(

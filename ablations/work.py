@@ -1,6 +1,7 @@
 """The model and the data of one run, ready to be used."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,21 +11,26 @@ from numpy.typing import NDArray
 
 import hbi.data
 from ablations.preflight import check_fit
-from hbi.config import HBIConfig
+from hbi.config import ClipSystemConfig
 from hbi.data.batches import Batch, text_batches, train_batches, video_batches
 from hbi.data.clips import Clips, ClipSource
-from hbi.data.dataset import Progress
+from hbi.data.dataset import Progress, Split, paired
 from hbi.data.frame_cache import FrameCache, frame_cache
 from hbi.data.tokens import tokenize
-from hbi.metrics.retrieval import ranks
-from hbi.models import System
+from hbi.metrics.post_processing import processed
+from hbi.metrics.retrieval import Direction, ranks
+from hbi.metrics.saved import Saved
+from hbi.models import Encoded, System
 from hbi.models.hbi_qa import HBIQA
 from hbi.seeds import spread
 from hbi.training.distributed import share
-from hbi.training.evaluate import BLOCK, predicted_answers, similarity_matrix
+from hbi.training.evaluate import BLOCK, encode, evaluating, predicted_answers, scores
 from hbi.training.features import Features, weights_hash
 from hbi.training.loop import Event
 from suites.spec import RunSpec
+
+BANK = "bank"
+"""The split that a bank of queries is."""
 
 
 class Work:
@@ -40,16 +46,17 @@ class Work:
         self.model = model.to(device)
         if spec.training.activation_checkpointing:
             self.model.recompute_activations()
-        self.splits = {"test": dataset.splits["test"]} if spec.checkpoint else dataset.splits
+        used = replace(dataset, splits=_used(spec, dataset.splits))
+        self.splits = used.splits
         self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
-        self.labels = {name: torch.tensor(dataset.labels(name)) for name in self.splits}
+        self.labels = {name: torch.tensor(used.labels(name)) for name in self.splits}
         frames = frame_cache(dataset, spec.data, self.model.image_size, cache)
         self.clips = self._clips(frames, cache, partial(_reading, log))
 
     def _clips(self, frames: FrameCache, cache: Path, progress: Progress) -> dict[str, ClipSource]:
         """Of every split; of a frozen encoder its features, unless augmentation changes the frames at each use."""
         data, model, precision = self.spec.data, self.model, self.spec.training.precision
-        frozen = isinstance(self.spec.model, HBIConfig) and self.spec.model.freeze == "encoder"
+        frozen = isinstance(self.spec.model, ClipSystemConfig) and self.spec.model.freeze == "encoder"
         weights = weights_hash(model) if frozen else ""
         found: dict[str, ClipSource] = {}
         for name, split in self.splits.items():
@@ -61,9 +68,22 @@ class Work:
                 found[name] = clips()
         return found
 
-    def scores(self, split: str) -> NDArray[np.float32]:
-        """Similarity [N,M] of a split's captions and videos."""
-        return similarity_matrix(
+    def similarities(self, split: str) -> Saved:
+        """Of a split's captions and videos, and of the bank with them where the evaluation asks for one."""
+        with evaluating(self.model):
+            text, video = self._encoded(split)
+            found = Saved(scores(self.model, text, video).numpy(), np.asarray(self.splits[split].video_of))
+            if BANK not in self.splits:
+                return found
+            bank_text, bank_video = self._encoded(BANK)
+            return replace(
+                found,
+                bank_texts=scores(self.model, bank_text, video).numpy(),
+                bank_videos=scores(self.model, text, bank_video).numpy(),
+            )
+
+    def _encoded(self, split: str) -> tuple[Encoded, Encoded]:
+        return encode(
             self.model,
             text_batches(self.tokens[split], BLOCK),
             video_batches(self.clips[split], BLOCK, workers=self.spec.runtime.workers),
@@ -71,10 +91,17 @@ class Work:
             self.spec.training.precision,
         )
 
-    def ranks(self, split: str, scores: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-        """Per query, both directions, by the ``scores`` of the split."""
-        groups, ties = self.splits[split].video_of, self.spec.evaluation.ties
-        return {"t2v": ranks(scores, "t2v", groups, ties), "v2t": ranks(scores, "v2t", groups, ties)}
+    def ranks(self, found: Saved) -> dict[str, NDArray[np.float64]]:
+        """Per query, both directions, as the evaluation asks."""
+        asked = self.spec.evaluation
+        scale = {"none": None, "dsl": asked.dsl_scale, "qb-norm": asked.qb_norm_scale}[asked.post_processing]
+        groups = None if found.groups is None else found.groups.tolist()
+
+        def of(way: Direction) -> NDArray[np.float64]:
+            matrix = processed(found.similarity, way, asked.post_processing, scale, found.bank(way))
+            return ranks(matrix, way, groups, asked.ties)
+
+        return {"t2v": of("t2v"), "v2t": of("v2t")}
 
     def predictions(self, split: str) -> NDArray[np.int64]:
         """[N]: the label that the model answers to each question of the split."""
@@ -119,6 +146,24 @@ class Work:
             augmented,
             own,
         )
+
+
+def _used(spec: RunSpec, splits: dict[str, Split]) -> dict[str, Split]:
+    """The splits that a run uses: all to train, else that of the test, and a bank of queries where one is asked for."""
+    if spec.trains:
+        return splits
+    used = {"test": splits["test"]}
+    if spec.evaluation.post_processing == "qb-norm":
+        used[BANK] = drawn(splits["train"], spec.evaluation.bank, spec.seed)
+    return used
+
+
+def drawn(split: Split, size: int, seed: int) -> Split:
+    """``size`` pairs of ``split`` by the seed, in its order, or all where there are fewer; their videos once each."""
+    generator = torch.Generator().manual_seed(spread(seed, BANK))
+    order = torch.randperm(len(split.captions), generator=generator)[:size].sort().values.tolist()
+    pairs = ((str(split.video_of[n]), split.captions[n]) for n in order)
+    return paired(BANK, pairs, lambda column: split.videos[int(column)])
 
 
 def _reading(log: Callable[[Event], None], what: str, done: int, total: int) -> None:

@@ -8,20 +8,13 @@ import numpy as np
 
 from ablations.registry import did_you_mean
 from hbi.errors import InputError, RunFailure
-from hbi.metrics.post_processing import (
-    DUAL_SOFTMAX_SCALE,
-    INVERTED_SOFTMAX_SCALE,
-    Scores,
-    dual_softmax,
-    dynamic_inverted_softmax,
-)
+from hbi.metrics.post_processing import PostProcessing, Scores, processed
 from hbi.metrics.registry import plugin_values
 from hbi.metrics.retrieval import Direction, Ties, blocks, ranks, summarise
 from hbi.metrics.saved import Saved, read_similarity
 from results.collect import Cell, Row, Table
 from results.layout import Layout, lay_out
 
-POST_PROCESSING = ("none", "dsl", "qb-norm")
 _MARKS = {
     "dsl": "dual softmax over all queries of the file, so not comparable with rows without it",
     "qb-norm": "dynamic inverted softmax with the file's bank, so not comparable with rows without it",
@@ -43,7 +36,7 @@ def evaluate(
     """
     for option, value, known in (
         ("ties", ties, get_args(Ties)),
-        ("post-processing", post_processing, POST_PROCESSING),
+        ("post-processing", post_processing, get_args(PostProcessing)),
     ):
         if value not in known:
             raise InputError(f"--{option}: unknown {value!r}; {did_you_mean(value, known)}")
@@ -53,7 +46,9 @@ def evaluate(
     try:
         metrics: dict[str, float] = {}
         for way in _directions(saved, post_processing):
-            rank = ranks(_processed(saved, way, post_processing, scale), way, _list(saved), cast(Ties, ties))
+            method = cast(PostProcessing, post_processing)
+            scores = processed(saved.similarity, way, method, scale, saved.bank(way))
+            rank = ranks(scores, way, _list(saved), cast(Ties, ties))
             metrics |= {f"{way}/{name}": value for name, value in summarise(rank).items()}
         if post_processing == "none":
             column = np.arange(len(saved.similarity)) if saved.groups is None else saved.groups
@@ -79,7 +74,7 @@ def _directions(saved: Saved, post_processing: str) -> tuple[Direction, ...]:
     if post_processing == "dsl":
         return "t2v", "v2t"
     ways: tuple[Direction, ...] = ("t2v", "v2t")
-    found = tuple(way for way in ways if _bank(saved, way) is not None)
+    found = tuple(way for way in ways if saved.bank(way) is not None)
     if not found:
         raise ValueError("qb-norm needs a bank of queries: an array bank_texts [B,M] or bank_videos [N,B] in an npz")
     return found
@@ -87,28 +82,6 @@ def _directions(saved: Saved, post_processing: str) -> tuple[Direction, ...]:
 
 def _finite(scores: Scores | None) -> bool:
     return scores is None or all(np.isfinite(scores[rows]).all() for rows in blocks(scores))
-
-
-def _processed(saved: Saved, way: Direction, post_processing: str, scale: float | None) -> Scores:
-    """[N,M] for one of ``_directions``: a query's scores depend on what the queries are."""
-    scores = saved.similarity
-    if post_processing == "none":
-        return scores
-    queries = scores if way == "t2v" else scores.T
-    if post_processing == "dsl":
-        found = dual_softmax(queries, scale or DUAL_SOFTMAX_SCALE)
-    else:
-        bank = _bank(saved, way)
-        assert bank is not None
-        found = dynamic_inverted_softmax(queries, bank, scale or INVERTED_SOFTMAX_SCALE)
-    return found if way == "t2v" else found.T
-
-
-def _bank(saved: Saved, way: Direction) -> Scores | None:
-    """Other queries [B,C] of the direction."""
-    if way == "t2v":
-        return saved.bank_texts
-    return None if saved.bank_videos is None else saved.bank_videos.T
 
 
 def _list(saved: Saved) -> list[int] | None:

@@ -70,7 +70,14 @@ class Record(Config):
     ranks: str | None = Field(
         None,
         description="File beside the record, what stands behind the metrics query by query: npz with the ranks t2v [N] "
-        "and v2t [M] (more where evaluation.ties is released), or, of questions, correct [N]: 1 where right, else 0.",
+        "and v2t [M] (more where evaluation.ties is released), or, of questions, correct [N]: 1 where right, else 0; "
+        "in_vocabulary [N]: 1 where the answer is; kind [N]: place of the first word in hbi.metrics.registry.KINDS, "
+        "255 for another. Of either, video [N]: the column of the caption's or the question's video.",
+    )
+    queries: str | None = Field(
+        None,
+        description="Digest of the test split's queries in order; their texts and videos are in "
+        "runs/queries/DIGEST.json (results.queries).",
     )
     cost: CostReport | None = Field(None, description="What a run has found that measures cost.")
     samples: str | None = Field(

@@ -8,6 +8,10 @@ video reader. A run that comes after another holds that one's hash, so that it i
 of weights or sizes stands there by its content, wherever it lies. Where weights are given instead of trained, the
 recipe of training is left out, but for the precision that evaluation shares.
 
+An option that came later is left out where it has the value that all runs had before, so that their ids hold; an
+option of a choice that is not taken, always. So of post-processing there is nothing where there is none, the bank
+where one is used. A run with post-processing comes after the one without, and so has its recipe in the hash.
+
 The device "auto" is hashed as that word: an id must be the same on the machine that plans (a login node without GPU)
 and on the one that computes. It asks for a result from either; a record names the device that gave it.
 
@@ -24,7 +28,7 @@ nothing.
 
 import hashlib
 import json
-from functools import reduce
+from collections.abc import Sequence
 from typing import Any
 
 from hbi.config import CostConfig
@@ -37,6 +41,12 @@ _NO_INFLUENCE: dict[str, bool | set[str]] = {
     "data": {"root"},
     "runtime": {"workers"},
 }
+_POST_PROCESSING = {
+    "none": set[str](),
+    "dsl": {"post_processing", "dsl_scale"},
+    "qb-norm": {"post_processing", "qb_norm_scale", "bank"},
+}
+"""The options that each reads."""
 
 
 def run_id(spec: RunSpec) -> str:
@@ -53,11 +63,13 @@ def computation(spec: RunSpec) -> str:
 def resolved(spec: RunSpec) -> dict[str, Any]:
     """What the hash is taken over, as plain data."""
     plain = spec.model_dump(mode="json", exclude=_NO_INFLUENCE)
+    for option in set.union(*_POST_PROCESSING.values()) - _POST_PROCESSING[spec.evaluation.post_processing]:
+        del plain["evaluation"][option]
     if spec.after:
         plain["after"] = spec.after.rpartition(".")[2]
     for option, digest in spec.files.items():
         *groups, name = option.split(".")
-        reduce(_member, groups, plain)[name] = f"sha256:{digest}"
+        at(plain, groups)[name] = f"sha256:{digest}"
     if spec.checkpoint:
         plain["training"] = {"precision": spec.training.precision}
         plain["model"].pop("pretrained", None)  # replaced by the checkpoint
@@ -66,5 +78,8 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     return plain
 
 
-def _member(plain: Any, key: str) -> Any:
-    return plain[int(key)] if isinstance(plain, list) else plain[key]
+def at(plain: Any, option: Sequence[str]) -> Any:
+    """What plain data hold at an option, given by the parts of its dotted name; a number is a place in a list."""
+    for key in option:
+        plain = plain[int(key)] if isinstance(plain, list) else plain[key]
+    return plain

@@ -49,6 +49,12 @@ class TrainingConfig(Config):
     )
 
 
+DUAL_SOFTMAX_SCALE = 100.0
+"""CLIP's largest logit scale: right for cosines. Published code varies; where the scores are logits it is 1."""
+INVERTED_SOFTMAX_SCALE = 20.0
+"""The inverse temperature of QB-Norm's paper, for cosines."""
+
+
 class EvaluationConfig(Config):
     """The protocol of evaluation."""
 
@@ -56,6 +62,22 @@ class EvaluationConfig(Config):
         "expected",
         description="Rank of a tied candidate: its mean over all orders, the best, or the worst. released: one rank "
         "for each of those tied, so that a query counts as often.",
+    )
+    post_processing: Literal["none", "dsl", "qb-norm"] = Field(
+        "none",
+        description="Of retrieval's scores, before ranks: dsl, times their softmax over all test queries; qb-norm, the "
+        "dynamic inverted softmax with a bank of training queries. Trains nothing: the weights are those of the run "
+        "without it.",
+    )
+    dsl_scale: float = Field(DUAL_SOFTMAX_SCALE, gt=0, description="Factor on the scores in the softmax of dsl.")
+    qb_norm_scale: float = Field(
+        INVERTED_SOFTMAX_SCALE, gt=0, description="Factor on the scores in the inverted softmax of qb-norm."
+    )
+    bank: int = Field(
+        5000,
+        ge=1,
+        description="Training pairs, drawn by the seed, whose captions and videos are the bank of qb-norm; all, where "
+        "there are fewer.",
     )
 
 

@@ -4,20 +4,43 @@ Both use more than the query at hand, so numbers with and without them are not c
 queries at once, the dynamic inverted softmax a bank of other queries (training captions, say).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
-from hbi.metrics.retrieval import blocks
+from hbi.config.training import DUAL_SOFTMAX_SCALE, INVERTED_SOFTMAX_SCALE
+from hbi.metrics.retrieval import Direction, blocks
 
 Scores = NDArray[np.floating[Any]]
+PostProcessing = Literal["none", "dsl", "qb-norm"]
 
-DUAL_SOFTMAX_SCALE = 100.0
-"""CLIP's largest logit scale: right for cosines. Published code varies; where the scores are logits it is 1."""
-INVERTED_SOFTMAX_SCALE = 20.0
-"""The inverse temperature of QB-Norm's paper, for cosines."""
+
+def processed(
+    scores: Scores,
+    direction: Direction,
+    method: PostProcessing,
+    scale: float | None = None,
+    bank: Scores | None = None,
+) -> Scores:
+    """scores [N,M], captions × videos, as the queries of ``direction`` rank by them; a matrix for each direction.
+
+    ``bank``, of qb-norm, laid out as the scores are: of other captions [B,M] for t2v, of other videos [N,B] for v2t.
+    ``scale``: none is the method's own default. Where a video has several captions, the scores of all of them are
+    processed, and the best of them counts afterwards.
+    """
+    if method == "none":
+        return scores
+    queries = scores if direction == "t2v" else scores.T
+    if method == "dsl":
+        found = dual_softmax(queries, scale or DUAL_SOFTMAX_SCALE)
+    elif bank is None:
+        raise ValueError("qb-norm needs a bank of queries")
+    else:
+        others = bank if direction == "t2v" else bank.T
+        found = dynamic_inverted_softmax(queries, others, scale or INVERTED_SOFTMAX_SCALE)
+    return found if direction == "t2v" else found.T
 
 
 def dual_softmax(scores: Scores, scale: float = DUAL_SOFTMAX_SCALE) -> NDArray[np.float64]:

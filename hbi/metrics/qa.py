@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from hbi.metrics.registry import KINDS
 
+OTHER_KIND = 255
+"""Of a question whose first word is none of KINDS."""
+
 
 def qa_metrics(predicted: ArrayLike, answer: ArrayLike, questions: Sequence[str]) -> dict[str, float]:
     """ "accuracy", "accuracy/in_vocabulary", "accuracy/what" …, percent of the questions.
@@ -20,9 +23,9 @@ def qa_metrics(predicted: ArrayLike, answer: ArrayLike, questions: Sequence[str]
     right = answered_right(predicted, answer)
     if len(questions) != len(right):
         raise ValueError(f"{len(questions)} questions, but {len(right)} answers")
-    kind = np.array([_first_word(question) for question in questions])
+    kind = kinds(questions)
     parts = {"accuracy": np.full(len(right), True), "accuracy/in_vocabulary": np.asarray(answer) >= 0}
-    parts |= {f"accuracy/{name}": kind == name for name in KINDS}
+    parts |= {f"accuracy/{name}": kind == number for number, name in enumerate(KINDS)}
     return {name: float(100 * np.mean(right[part])) for name, part in parts.items() if part.any()}
 
 
@@ -42,6 +45,8 @@ def answered_right(predicted: ArrayLike, answer: ArrayLike) -> NDArray[np.bool_]
     return right
 
 
-def _first_word(question: str) -> str:
-    found = re.search(r"\w+", question)
-    return found[0].lower() if found else ""
+def kinds(questions: Sequence[str]) -> NDArray[np.uint8]:
+    """[N]: the place of each question's first word, in any case, in KINDS; OTHER_KIND where it is none of them."""
+    place = {name: number for number, name in enumerate(KINDS)}
+    words = (re.search(r"\w+", question) for question in questions)
+    return np.array([place.get(word[0].lower(), OTHER_KIND) if word else OTHER_KIND for word in words], np.uint8)

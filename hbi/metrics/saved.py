@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hbi.errors import InputError
 from hbi.metrics.post_processing import Scores
-from hbi.metrics.retrieval import count_nan
+from hbi.metrics.retrieval import Direction, count_nan
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class Saved:
     groups: NDArray[np.int64] | None = None
     bank_texts: Scores | None = None
     bank_videos: Scores | None = None
+
+    def bank(self, direction: Direction) -> Scores | None:
+        """Scores of other queries of ``direction``: captions [B,M], or videos [N,B]."""
+        return self.bank_texts if direction == "t2v" else self.bank_videos
 
 
 def read_similarity(file: Path, groups: Path | None = None) -> Saved:

@@ -30,11 +30,19 @@ def similarity_matrix(
     model: System, texts: Tokens, videos: Frames, device: torch.device, precision: str
 ) -> NDArray[np.float32]:
     """texts yields (token_ids, mask), videos yields (frames, mask), in order → [N,M]."""
-    with _evaluating(model):
-        with autocast(device, precision):
-            text = Encoded.cat([model.encode_text(ids.to(device), mask.to(device)) for ids, mask in texts])
-            video = Encoded.cat([model.encode_video(frames.to(device), mask.to(device)) for frames, mask in videos])
-        return scores(model, text, video).numpy()
+    with evaluating(model):
+        return scores(model, *encode(model, texts, videos, device, precision)).numpy()
+
+
+@torch.no_grad()
+def encode(
+    model: System, texts: Tokens, videos: Frames, device: torch.device, precision: str
+) -> tuple[Encoded, Encoded]:
+    """texts yields (token_ids, mask), videos yields (frames, mask), in order → N captions, M videos."""
+    with evaluating(model), autocast(device, precision):
+        text = Encoded.cat([model.encode_text(ids.to(device), mask.to(device)) for ids, mask in texts])
+        video = Encoded.cat([model.encode_video(frames.to(device), mask.to(device)) for frames, mask in videos])
+    return text, video
 
 
 @torch.no_grad()
@@ -62,7 +70,7 @@ def predicted_answers(
     """
     column = torch.tensor(video_of, device=device)
     predicted: list[Tensor] = []
-    with _evaluating(model):
+    with evaluating(model):
         with autocast(device, precision):
             video = Encoded.cat([model.encode_video(frames.to(device), mask.to(device)) for frames, mask in videos])
         for ids, mask in texts:
@@ -104,7 +112,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 @contextmanager
-def _evaluating(model: System) -> Iterator[None]:
+def evaluating(model: System) -> Iterator[None]:
     """``model`` in evaluation mode, afterwards as it was."""
     training = model.training
     model.eval()

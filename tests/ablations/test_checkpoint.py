@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+import hbi.data
 from ablations.preflight import check
 from ablations.trained import finished
 from hbi.errors import InputError, RunFailure
 from hbi.metrics import registry
 from hbi.metrics.registry import PluginMetric
 from results.evaluate import evaluate
+from results.queries import read_queries
+from results.store import read_ranks
 
 SUITE = """
 data: {name: shapes, train: 8, val: 2, test: 6, size: 32, max_words: 16, max_frames: 4}
@@ -53,6 +56,18 @@ def test_the_similarity_it_keeps_has_the_metrics_of_its_record(trained):
     record, folder = trained
     assert evaluate(folder / "similarity.npz") == record.metrics
     assert {path.name for path in folder.iterdir()} >= {"model.safetensors", "similarity.npz"}
+
+
+def test_the_queries_behind_the_ranks_are_beside_the_runs(place, trained):
+    record, folder = trained
+    split = hbi.data.load(record.spec.data, place / "data").splits["test"]
+    found = read_queries(place, record.queries)
+    assert (found.captions, found.video_of) == (split.captions, split.video_of)
+    assert found.videos == tuple(video.id for video in split.videos)
+    ranks = read_ranks(folder, record)
+    assert ranks["video"].tolist() == list(split.video_of)
+    assert ranks["t2v"].dtype == np.float32
+    assert 100 * np.mean(ranks["v2t"] <= 1) == pytest.approx(record.metrics["v2t/R@1"])
 
 
 class Harmful:

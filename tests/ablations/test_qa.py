@@ -14,8 +14,9 @@ from ablations.trained import given
 from ablations.work import Work
 from hbi.errors import InputError
 from hbi.metrics import registry
-from hbi.metrics.registry import PluginMetric
+from hbi.metrics.registry import KINDS, PluginMetric
 from hbi.models import build
+from results.queries import read_queries
 from results.store import read_ranks, read_record
 from suites.expand import expand
 from suites.load import load_suite
@@ -51,10 +52,19 @@ def test_a_record_has_the_accuracies_and_whether_each_question_was_answered_righ
     assert record.metrics.keys() == {"accuracy", "accuracy/in_vocabulary", *kinds}
     assert [epoch.metrics.keys() for epoch in record.curve] == [record.metrics.keys()] * 2
     assert all(np.isfinite(epoch.losses["answer/event"]) for epoch in record.curve)
-    (correct,) = read_ranks(folder, read_record(folder)).values()
-    assert len(correct) == len(split.captions)
-    assert 100 * correct.mean() == pytest.approx(record.metrics["accuracy"])
+    beside = read_ranks(folder, read_record(folder))
+    assert {name: len(values) for name, values in beside.items()} == dict.fromkeys(
+        ("correct", "kind", "in_vocabulary", "video"), len(split.captions)
+    )
+    assert 100 * beside["correct"].mean() == pytest.approx(record.metrics["accuracy"])
+    for number, kind in enumerate(KINDS):
+        asked = beside["kind"] == number
+        assert asked.tolist() == [question.startswith(kind) for question in split.captions]
+        if asked.any():
+            assert 100 * beside["correct"][asked].mean() == pytest.approx(record.metrics[f"accuracy/{kind}"])
+    assert beside["video"].tolist() == list(split.video_of)
     assert read_record(folder).ranks == "ranks.npz"
+    assert read_queries(place, record.queries).captions == split.captions
 
 
 def test_given_weights_answer_as_they_did(place, run_of, done, trained):
@@ -119,8 +129,9 @@ def test_questions_outside_the_vocabulary_train_nothing_and_count_as_wrong(place
     assert record.outcome == "complete", record.failure
     labels = questions_of(place, spec).labels("test")
     assert 0 < labels.count(-1) < len(labels)
-    correct = np.load(folder / "ranks.npz")["correct"]
-    assert not correct[np.array(labels) < 0].any()
+    beside = np.load(folder / "ranks.npz")
+    assert not beside["correct"][np.array(labels) < 0].any()
+    assert beside["in_vocabulary"].tolist() == [int(label >= 0) for label in labels]
     share = 1 - labels.count(-1) / len(labels)
     assert record.metrics["accuracy"] == pytest.approx(share * record.metrics["accuracy/in_vocabulary"])
 
@@ -161,14 +172,6 @@ def test_the_games_of_questions_and_videos_can_be_compared(place, trained, monke
 @pytest.mark.parametrize(
     ("variant", "overrides", "message"),
     [
-        ("hbi-qa", ["data=shapes"], "variant hbi-qa answers questions, but data set shapes has captions only; "),
-        ("hbi-qa", ["data=msrvtt"], "data set msrvtt has captions only; take msrvtt-qa"),
-        (
-            "no-hbi",
-            ["data=shapes-qa"],
-            "no-hbi ranks captions and videos, but data set shapes-qa has questions; take s",
-        ),
-        ("no-hbi", ["data=msrvtt-qa"], "data set msrvtt-qa has questions; take msrvtt"),
         ("hbi-qa", ["keep=[similarity]"], "keep: variant hbi-qa answers questions, so it has no similarity to keep"),
         ("hbi-qa", [SMALL, "model.answers=5"], "model.answers is 5, but shapes-qa has a vocabulary of"),
     ],

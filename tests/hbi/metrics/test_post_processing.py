@@ -4,9 +4,12 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from hbi.metrics import retrieval
-from hbi.metrics.post_processing import dual_softmax, dynamic_inverted_softmax
+from hbi.metrics.post_processing import dual_softmax, dynamic_inverted_softmax, processed
 from hbi.metrics.retrieval import ranks
 
 rng = np.random.default_rng(0)
@@ -60,3 +63,49 @@ def test_blocks_change_nothing_and_float32_is_computed_in_float64(dtype):
         for part, expected in zip(found(scores, bank), whole, strict=True):
             assert part.dtype == np.float64
             np.testing.assert_allclose(part, expected, rtol=1e-14)
+
+
+def matrices(rows: st.SearchStrategy[int], columns: int):
+    return rows.flatmap(lambda n: arrays(np.float32, (n, columns), elements=st.floats(-1, 1, width=32)))
+
+
+@settings(deadline=None)
+@given(scores=matrices(st.just(1), 5))
+def test_one_query_alone_is_left_as_it_is_by_the_dual_softmax(scores):
+    assert processed(scores, "t2v", "dsl").tolist() == scores.tolist()
+    assert processed(scores.T, "v2t", "dsl").tolist() == scores.T.tolist()
+
+
+@settings(deadline=None)
+@given(scores=matrices(st.integers(1, 6), 4), bank=matrices(st.integers(1, 6), 4), scale=st.floats(0.1, 100))
+def test_video_to_text_is_text_to_video_of_the_transposed_matrix(scores, bank, scale):
+    for method in ("none", "dsl", "qb-norm"):
+        one = processed(scores, "t2v", method, scale, bank)
+        other = processed(scores.T, "v2t", method, scale, bank.T)
+        assert one.shape == scores.shape
+        assert np.array_equal(one, other.T)
+
+
+@settings(deadline=None)
+@given(scores=matrices(st.integers(1, 6), 4), bank=matrices(st.integers(1, 6), 4), rng=st.randoms())
+def test_neither_the_order_of_the_bank_nor_that_of_the_queries_matters(scores, bank, rng):
+    found = processed(scores, "t2v", "qb-norm", bank=bank)
+    mixed, order = list(bank), list(range(len(scores)))
+    rng.shuffle(mixed)
+    rng.shuffle(order)
+    again = processed(scores[order], "t2v", "qb-norm", bank=np.array(mixed))
+    np.testing.assert_allclose(again, found[order], atol=1e-12)
+    found, again = processed(scores, "t2v", "dsl"), processed(scores[order], "t2v", "dsl")
+    np.testing.assert_allclose(again, found[order], atol=1e-12)
+
+
+@settings(deadline=None)
+@given(scores=matrices(st.integers(1, 6), 4), level=st.floats(-1, 1, width=32))
+def test_a_bank_that_likes_all_candidates_alike_changes_no_order(scores, level):
+    found = processed(scores, "t2v", "qb-norm", bank=np.full((3, 4), level, np.float32))
+    np.testing.assert_allclose(found - found[:, :1], scores - scores[:, :1].astype(float), atol=1e-6)
+
+
+def test_without_a_bank_there_is_no_inverted_softmax():
+    with pytest.raises(ValueError, match="qb-norm needs a bank of queries"):
+        processed(np.eye(3), "t2v", "qb-norm")

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -111,6 +111,7 @@ def place_by_place(scores, direction, groups, ties):
     return np.array(found)
 
 
+@settings(deadline=None)
 @given(grouped(), st.sampled_from(["t2v", "v2t"]), st.sampled_from(get_args(Ties)), st.sampled_from([1, 20, 60, 2**24]))
 def test_blocks_of_any_size_give_the_ranks_of_the_whole_matrix(case, direction, ties, size):
     scores, groups = case
