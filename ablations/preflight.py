@@ -1,11 +1,10 @@
 """What must hold before any run of a suite starts; each mistake is one line."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import hbi.data
-from hbi.config import DATASETS, CostConfig, HBIQAConfig, SystemConfig
+from hbi.config import CostConfig, HBIQAConfig, SystemConfig
 from hbi.data import Dataset, Progress
 from hbi.errors import InputError
 from suites.spec import RunSpec
@@ -50,19 +49,8 @@ def _report(mistakes: Sequence[str]) -> None:
 
 
 def mismatch(spec: RunSpec) -> str | None:
-    """Why the variant has nothing to do on its data set, in a line; none where the two are of one task."""
-    if not isinstance(spec.model, SystemConfig):  # it comes after a run of a system, which has the mistake
-        return None
-    data, task = spec.data, spec.model.task
-    if data.task != task:
-        fitting = [name for name, config in DATASETS.items() if config.task == task]
-        (nearest,) = difflib.get_close_matches(data.name, fitting, n=1, cutoff=0)
-        does, has = {
-            "qa": ("answers questions", "captions only"),
-            "retrieval": ("ranks captions and videos", "questions"),
-        }[task]
-        return f"variant {spec.variant} {does}, but data set {data.name} has {has}; take {nearest}"
-    if task == "qa" and "similarity" in spec.keep:
+    """Why the variant does not keep what it should, in a line; none where it does."""
+    if isinstance(spec.model, SystemConfig) and spec.model.task == "qa" and "similarity" in spec.keep:
         return f"keep: variant {spec.variant} answers questions, so it has no similarity to keep; take it out"
     return None
 

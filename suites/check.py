@@ -13,7 +13,7 @@ from hbi.errors import InputError
 from suites.messages import findings, unknown_option
 from suites.places import Document, Mistake, Path
 from suites.schema import Suite
-from suites.sections import SECTIONS, UNSWEPT, addresses, members, nested, partial
+from suites.sections import SECTIONS, addresses, members, nested, partial
 
 MOST = 100  # mistakes that are looked for: a report shows fewer, and each costs the search for its nearest name
 
@@ -33,6 +33,7 @@ def check(document: Document) -> tuple[Suite | None, list[Mistake]]:
         document.mistakes,
         frame,
         _check_sections(document, candidates),
+        _check_recipes(document),
         _check_options(document, candidates),
         _check_zip(document),
     )
@@ -58,6 +59,20 @@ def _check_sections(document: Document, candidates: Candidates) -> Iterator[Mist
                 yield Mistake(document.place((*path, section, *inner), key), message)
     if not _data_sets(document.data):
         yield Mistake(document.place(("data",)), f"no data set is named; known: {', '.join(members('data'))}")
+
+
+def _check_recipes(document: Document) -> Iterator[Mistake]:
+    """Recipes are shared between suites, so a recipe may hold options of systems that this suite does not compare."""
+    for name, recipe in _mapping(document.data.get("recipes")).items():
+        path: Path = ("recipes", name)
+        if name not in members("data"):
+            yield Mistake(document.place(path, of_key=True), _unknown_data_set(name))
+            continue
+        for section in SECTIONS:
+            meant = [members("data")[name]] if section == "data" else list(members(section).values())
+            for option, value in _mapping(_mapping(recipe).get(section)).items():
+                for inner, key, message in _wrong(meant, {option: value}):
+                    yield Mistake(document.place((*path, section, *inner), key), message)
 
 
 def _unknown_data_set(name: Any) -> str:
@@ -88,7 +103,7 @@ def _check_options(document: Document, candidates: Candidates) -> Iterator[Mista
             place = document.place((kind, key), of_key=True)
             if key in ("seed", "seeds", "variant", "variants"):
                 yield Mistake(place, f"{key!r} is not swept here; list it under {key.rstrip('s')}s")
-            elif key.partition(".")[0] in UNSWEPT:
+            elif key.partition(".")[0] in {*Suite.model_fields} - {*SECTIONS}:
                 yield Mistake(place, f"{key!r} is no option of a run, so it is not swept")
             elif key not in addresses():
                 yield Mistake(place, unknown_option(key))

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from ablations import registry
-from hbi.config import Config, CostConfig, DataConfig, ModelConfig, SystemConfig
+from ablations.registry import did_you_mean
+from hbi.config import Config, CostConfig, DataConfig, ModelConfig, SystemConfig, datasets
 from hbi.errors import InputError
 from suites.cost import VARIANT, cost_spec
 from suites.given import NoFile, checkpoint_of, digests, options_of, seeds_of
@@ -28,7 +30,7 @@ class Run:
     run_id: str
     spec: RunSpec
     needed: "Run | None" = None
-    """The run whose trained model this one starts from."""
+    """The run whose trained model this one starts from, or evaluates."""
     resources: Resources = field(default_factory=Resources)
     """What it asks of a cluster."""
 
@@ -70,6 +72,7 @@ def expand(suite: Suite, only: str | None = None) -> list[Run]:
     rows: dict[str, object] = {}
     applied: set[str] = set()
     mistakes: list[Mistake] = []
+    idle: dict[tuple[Place, str, str], list[str]] = {}
     for index, entry in enumerate(suite.variants):
         place = suite._document.place(("variants", index))
         fixed = fixed_settings(entry)
@@ -80,6 +83,12 @@ def expand(suite: Suite, only: str | None = None) -> list[Run]:
                 sections = sections_at(suite, fixed, point, built)
             except ValueError as error:
                 mistakes.append(Mistake(place, f"{label}: {error}{reminder(entry)}"))
+                continue
+            data, model = sections["data"], sections["model"]
+            assert isinstance(data, DataConfig)
+            if isinstance(model, SystemConfig) and model.task != data.task:
+                where = _place_of(suite, index, "data")
+                idle.setdefault((where, data.name, model.task), []).append(entry.name)
                 continue
             row = sections, checkpoint_of(suite, entry)
             if rows.setdefault(label, row) != row:
@@ -97,16 +106,32 @@ def expand(suite: Suite, only: str | None = None) -> list[Run]:
                     break
                 if not (suite.exclude and excluded(suite, run.spec.model_dump(mode="json"))):
                     runs.setdefault((label, run.run_id), run)
+    mistakes += [_nothing_to_do(*where, variants) for where, variants in idle.items()]
     mistakes += _without_effect(suite, applied)
     if not runs and not mistakes:
         mistakes.append(Mistake(suite._document.place(("exclude",)), "every run is excluded"))
     if mistakes:
         raise report(mistakes)
     found = list(runs.values())
+    if suite.baseline:
+        baseline_of(suite, [run.label for run in found if run.in_tables])
     if suite.cost:
         measuring = _cost_run(suite, suite.cost, found)
         found = [measuring] if suite.cost.alone else [*found, measuring]
     return _chosen(found if "weights" in suite.keep else _with_needed_weights(found), only)
+
+
+def baseline_of(suite: Suite, labels: Sequence[str]) -> str:
+    """The row that tables compare the others with, of the suite's ``labels``: all of them, whatever --only says.
+
+    Raises InputError where the suite names one that is none of them.
+    """
+    if suite.baseline is None:
+        return labels[0]
+    if suite.baseline not in labels:
+        wrong = f"baseline: no row is called {suite.baseline!r}; {did_you_mean(suite.baseline, labels)}"
+        raise report([Mistake(suite._document.place(("baseline",)), wrong)])
+    return suite.baseline
 
 
 def _cost_run(suite: Suite, cost: Cost, runs: Sequence[Run]) -> Run:
@@ -137,25 +162,33 @@ def _run(
     waiting: tuple[str, ...] = (),
 ) -> Run:
     """The run with these settings, and the one it needs: on the same data with the same seed, everything else as the
-    suite says it for that variant. Raises ValueError or InputError where that cannot be."""
+    suite says it for that variant; or, where it post-processes scores, the one that does not. Raises ValueError or
+    InputError where that cannot be."""
     model, data = sections["model"], sections["data"]
     assert isinstance(model, ModelConfig)
     assert isinstance(data, DataConfig)
+    plain = _unprocessed(sections)
+    if not isinstance(model, SystemConfig):  # it has no scores
+        sections = plain
+    elif sections != plain and model.task != "retrieval":
+        raise ValueError(f"evaluation.post_processing: {entry.name} answers questions, so it has no scores to process")
     checkpoint = checkpoint_of(suite, entry)
     if checkpoint:
         seed = seeds_of(suite, entry)[0]
     if checkpoint and not isinstance(model, SystemConfig):
         raise ValueError(f"checkpoint: {model.system} is no retrieval system; there is nothing to evaluate")
     needed = None
-    if model.needs and not checkpoint:
+    if sections != plain and not checkpoint:
+        needed = _run(suite, entry, f"{entry.name} post_processing=none", seed, plain, point, waiting)
+    elif model.needs and not checkpoint:
         if model.needs in waiting:
             raise ValueError(f"{' needs '.join([*waiting, model.needs])}: one of them has to come first")
         entries = [other for other in suite.variants if model.needs in (other.label, other.name)]
         other = entries[0] if entries else VariantEntry(name=registry.get(model.needs).name)
-        fixed = fixed_settings(other)
+        fixed = fixed_settings(other) | {"data": data.model_dump()}
         cut = {option: point[option] for option in options_of(suite, other, fixed) if option in point}
-        theirs = {**sections_at(suite, fixed, cut, {}), "data": data}
-        needed = _run(suite, other, model.needs, seed, theirs, point, (*waiting, model.needs))
+        theirs = sections_at(suite, fixed, cut, {})
+        needed = _run(suite, other, model.needs, seed, _unprocessed(theirs), point, (*waiting, model.needs))
     own = {
         "variant": entry.name,
         "seed": seed,
@@ -167,6 +200,11 @@ def _run(
     spec = RunSpec.model_validate({**own, **sections})
     asked = {**suite.resources.model_dump(exclude_unset=True), **entry.resources.model_dump(exclude_unset=True)}
     return Run(label, run_id(spec), spec, needed, Resources(**asked))
+
+
+def _unprocessed(sections: Mapping[str, Config]) -> Mapping[str, Config]:
+    """``sections`` without any post-processing."""
+    return {**sections, "evaluation": sections["evaluation"].model_copy(update={"post_processing": "none"})}
 
 
 def _with_needed_weights(runs: list[Run]) -> list[Run]:
@@ -184,6 +222,15 @@ def _with_needed_weights(runs: list[Run]) -> list[Run]:
             run = run.needed
             needed.add(run.run_id)
     return [kept(run) for run in runs]
+
+
+def _nothing_to_do(place: Place, data: str, task: str, variants: Sequence[str]) -> Mistake:
+    """That ``variants`` have another ``task`` than the data set they are on."""
+    fitting = [name for name, config in datasets().items() if config.task == task]
+    (nearest,) = get_close_matches(data, fitting, n=1, cutoff=0)
+    thing, use = {"qa": ("questions", "answer"), "retrieval": ("captions", "rank")}[task]
+    told = ", ".join(dict.fromkeys(variants))
+    return Mistake(place, f"data set {data} has no {thing} for {told} to {use}; take {nearest}")
 
 
 def _place_of(suite: Suite, index: int, option: str) -> Place:

@@ -19,18 +19,18 @@ def json_schema() -> Schema:
     models: list[type[Config]] = [Suite, *(config for section in SECTIONS for config in configs[section])]
     references, whole = models_json_schema([(model, "validation") for model in models])
     definitions: Schema = whole["$defs"]
-    suite, entry = definitions.pop("Suite"), definitions["VariantEntry"]
+    suite, entry, recipe = definitions.pop("Suite"), definitions["VariantEntry"], definitions["Recipe"]
 
     for section in SECTIONS:
         choices: list[Schema] = [references[config, "validation"] for config in configs[section]]
-        if section == "data":
-            choices.append({"enum": list(members("data"))})
-        for holder in (suite, entry):
+        names: list[Schema] = [{"enum": list(members("data"))}] if section == "data" else []
+        for holder, short in ((suite, names), (entry, names), (recipe, [])):
             described = holder["properties"][section]["description"]
-            holder["properties"][section] = {"description": described, "anyOf": [*choices, {"type": "null"}]}
+            holder["properties"][section] = {"description": described, "anyOf": [*choices, *short, {"type": "null"}]}
+    suite["properties"]["recipes"]["propertyNames"] = {"enum": list(members("data"))}
 
-    names = registry.names()
-    entry["properties"]["name"] |= {"enum": names}
+    variants = registry.names()
+    entry["properties"]["name"] |= {"enum": variants}
     unnamed = {"$ref": "#/$defs/VariantOptions"}
     definitions["VariantOptions"] = {
         **entry,
@@ -38,14 +38,14 @@ def json_schema() -> Schema:
         "properties": {key: value for key, value in entry["properties"].items() if key != "name"},
         "required": [],
     }
-    short = {name: {"anyOf": [unnamed, {"type": "null"}]} for name in names}
+    options = {name: {"anyOf": [unnamed, {"type": "null"}]} for name in variants}
     suite["properties"]["variants"]["items"] = {
         "anyOf": [
-            {"enum": names},
+            {"enum": variants},
             {"$ref": "#/$defs/VariantEntry"},
             {
                 "type": "object",
-                "properties": short,
+                "properties": options,
                 "additionalProperties": False,
                 "minProperties": 1,
                 "maxProperties": 1,

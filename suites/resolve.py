@@ -1,8 +1,9 @@
 """The settings of one run. Where an option is set several times, the later in this list holds:
 
-    default  <  the suite's section  <  grid or zip  <  what defines the variant (its registry entry)  <
-    the variant's own entry in the suite
+    default  <  the recipe of the run's data set  <  the suite's section  <  grid or zip  <
+    what defines the variant (its registry entry)  <  the variant's own entry in the suite
 
+The data set is the one that the run is on in the end, whether the suite, the grid or the variant's entry names it.
 Settings that all variants share never change what defines one of them: a suite that sweeps the distillation weight
 runs ``no-hbi`` once, as the baseline it is. Only an entry that names the variant can say otherwise. Where a swept
 option is settled by the variant or its entry, or unknown to the variant's system, it is no part of the label, and
@@ -18,7 +19,7 @@ from ablations import registry
 from hbi.config import Config
 from suites.grid import Point
 from suites.messages import findings
-from suites.schema import Suite, VariantEntry
+from suites.schema import Recipe, Suite, VariantEntry
 from suites.sections import SECTIONS, members, merge, nested
 
 Settings = dict[str, dict[str, Any]]  # section: options
@@ -54,11 +55,12 @@ def _settled(fixed: Any, option: str) -> bool:
 def sections_at(suite: Suite, fixed: Settings, point: Point, built: dict[str, Config]) -> dict[str, Config]:
     """The sections of a run, validated; ``built`` keeps those of the variant's other points, for most are the same."""
     sections, wrong = {}, []
+    data = fixed["data"].get("name", point.get("data.name", suite.data.get("name")))
     for section in SECTIONS:
         swept = {option: value for option, value in point.items() if option.startswith(f"{section}.")}
-        key = f"{section} {swept}"
+        key = f"{section} {swept} {data}"
         if key not in built:
-            options = _options(section, getattr(suite, section), swept, fixed[section])
+            options = _options(section, _shared(suite, section, data), swept, fixed[section])
             config = _config(section, options)
             try:
                 built[key] = config.model_validate(options)
@@ -71,6 +73,16 @@ def sections_at(suite: Suite, fixed: Settings, point: Point, built: dict[str, Co
     return sections
 
 
+def _shared(suite: Suite, section: str, data: Any) -> dict[str, Any]:
+    """What all variants have on the data set ``data``: the suite's section over the recipe."""
+    recipe, own = getattr(suite.recipes.get(str(data), Recipe()), section), getattr(suite, section)
+    if section == "data" and data is not None:
+        own = merge(own, {"name": data}, (section,))  # another data set starts afresh
+        recipe = {**recipe, "name": data}
+    shared: dict[str, Any] = merge(recipe, own, (section,))
+    return shared
+
+
 def _options(section: str, shared: dict[str, Any], point: Point, fixed: dict[str, Any]) -> dict[str, Any]:
     """What a section holds: what variants share, under the grid's point, under what is fixed for this variant."""
     path = (section,)
@@ -80,8 +92,6 @@ def _options(section: str, shared: dict[str, Any], point: Point, fixed: dict[str
     if section == "model":  # systems differ in their options: each takes those it knows
         known = _config(section, fixed).model_fields
         shared = {option: value for option, value in shared.items() if option in known}
-    if section == "data" and "name" in {**swept, **fixed}:  # first of all, for another data set starts afresh
-        shared = merge(shared, {"name": {**swept, **fixed}["name"]}, path)
     options: dict[str, Any] = merge(merge(shared, swept, path), fixed, path)
     return options
 

@@ -56,22 +56,28 @@ Seeds = Annotated[
 Values = Annotated[list[Any], Field(min_length=1)]
 
 
-class _Sections(Config):
-    data: Section = Field({}, description="Data set: a name, or a mapping with its name and options.")
+class Recipe(Config):
+    """Options that the runs on one data set have, where nothing else in the suite says otherwise."""
+
+    data: Section = Field({}, description="Options of the data set.")
     model: Section = Field({}, description="Options of the model; a variant takes those its system knows.")
     training: Section = Field({}, description="Options of the training.")
     evaluation: Section = Field({}, description="Options of the evaluation.")
     runtime: Section = Field({}, description="Where and with what a run computes.")
-    checkpoint: str | None = Field(
-        None, description="File of weights that are evaluated as they are, without training (safetensors, state dict)."
-    )
-    resources: Resources = Field(Resources(), description="What a run asks of a cluster; no part of its id.")
 
     @model_validator(mode="before")
     @classmethod
     def _without_empty(cls, value: Any) -> Any:
         """A key with nothing behind it (``training:``) is a key left out."""
         return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+class _Sections(Recipe):
+    data: Section = Field({}, description="Data set: a name, or a mapping with its name and options.")
+    checkpoint: str | None = Field(
+        None, description="File of weights that are evaluated as they are, without training (safetensors, state dict)."
+    )
+    resources: Resources = Field(Resources(), description="What a run asks of a cluster; no part of its id.")
 
 
 class VariantEntry(_Sections):
@@ -103,6 +109,11 @@ class Suite(_Sections):
     name: Name = Field(description="Name of the suite; default: the file's name.")
     summary: str = Field("", description="What the suite shows, in a sentence.")
     include: list[str] = Field([], description="Files, relative to this one, whose keys are this suite's defaults.")
+    recipes: dict[str, Recipe] = Field(
+        {},
+        description="Data set: {data: ..., model: ..., training: ..., evaluation: ..., runtime: ...}, options of the "
+        "runs on it; all else in the suite goes over them.",
+    )
     seeds: Seeds = Field((0,), description="A list, or how many: 3 stands for 0, 1, 2.")
     variants: Annotated[list[VariantEntry], Field(min_length=1)] = Field(
         description="Items: a name, {name: ..., options}, or {NAME: {options}}."
@@ -117,6 +128,13 @@ class Suite(_Sections):
         None,
         description="Columns of the tables, in order (`run_suite.py list metrics`); default: R@1, R@5, R@10, MdR and "
         "MnR of both directions, or the accuracies where the data are questions.",
+    )
+    baseline: Label | None = Field(
+        None, description="Label of the row that tables compare the others with; default: the first row."
+    )
+    published: tuple[Label, ...] = Field(
+        (),
+        description="Labels of published rows that stand under the tables, of results/published/DATASET.yaml.",
     )
     cost: Cost | None = Field(
         None, description="What is measured of the rows' cost; `{}` is all by default; none: nothing."

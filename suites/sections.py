@@ -15,7 +15,7 @@ from hbi.config import SYSTEMS, Config, EvaluationConfig, RuntimeConfig, Trainin
 from suites.places import Path
 
 SECTIONS = ("data", "model", "training", "evaluation", "runtime")
-UNSWEPT = ("resources", "retries", "cost")
+UNSWEPT = ("recipes", "resources", "retries", "cost")
 """Groups of a suite that are no options of its runs, so nothing is swept over them."""
 _FIXED: dict[str, type[Config]] = {
     "training": TrainingConfig,
@@ -92,6 +92,8 @@ def merge(base: Any, over: Any, path: Path) -> Any:
 
 
 def _is_group(path: Path) -> bool:
+    if path[0] == "recipes" and len(path) > 1:  # its members are data sets, whose groups are those of a suite
+        return len(path) == 2 or _is_group(path[2:])
     if len(path) == 1:
         return path[0] in (*SECTIONS, *UNSWEPT, "grid", "zip")
     return addresses().get(".".join(map(str, path)), False)

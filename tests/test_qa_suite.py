@@ -46,9 +46,10 @@ def test_a_table_has_the_columns_of_its_data_unless_the_suite_names_some(suite, 
 
 def test_a_variant_of_another_task_is_one_line_before_anything_is_read(tmp_path):
     (tmp_path / "suite.yaml").write_text("data: msrvtt\nvariants: [hbi-qa]")
-    done = call(tmp_path, "run", "suite.yaml")
-    assert done.returncode == 2
-    assert done.stderr == ("variant hbi-qa answers questions, but data set msrvtt has captions only; take msrvtt-qa\n")
+    for command in ("run", "plan"):
+        done = call(tmp_path, command, "suite.yaml")
+        assert done.returncode == 2
+        assert done.stderr == "suite.yaml:1:7: data set msrvtt has no questions for hbi-qa to answer; take msrvtt-qa\n"
     assert not (tmp_path / "runs" / "data").exists()
 
 

@@ -26,6 +26,14 @@ ONE_LINE = {
         "suite.yaml:3:28: unknown data set 'msrvt'; did you mean 'msrvtt' or 'msrvtt-qa'?",
     ),
     "no data set": ("variants: [hbi]", "suite.yaml:1:1: no data set is named; known: shapes, msrvtt"),
+    "no questions": (
+        "data: shapes\nvariants: [hbi, no-hbi-qa, {name: hbi-qa, seeds: 2}]",
+        "suite.yaml:1:7: data set shapes has no questions for no-hbi-qa, hbi-qa to answer; take shapes-qa",
+    ),
+    "no captions": (
+        "data: shapes\nvariants:\n- hbi: {data: msrvtt-qa}",
+        "suite.yaml:3:15: data set msrvtt-qa has no captions for hbi to rank; take msrvtt",
+    ),
     "no variants": ("data: shapes", "suite.yaml:1:1: variants is missing"),
     "key": (HBI + "trainin: {epochs: 1}", "suite.yaml:3:1: unknown key 'trainin'; did you mean 'training'?"),
     "option outside its section": (
@@ -278,6 +286,10 @@ KEYS = [
     "label",
     "model.teacher",
     "hbi",
+    "recipes",
+    "shapes",
+    "baseline",
+    "published",
 ]
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(KEYS),
