@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum
@@ -16,7 +16,9 @@ import typer
 if TYPE_CHECKING:
     from hbi.config import DataConfig
     from hbi.data.prepare import Examined, Prepared
+    from results.layout import Layout
     from results.record import Record
+    from results.suite_tables import SuiteTables
     from slurm.plan import Step
     from suites.expand import Run
     from suites.schema import Suite
@@ -93,6 +95,10 @@ TrackingOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server; by default runs/mlflow.db."),
 ]
+ToOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--to", metavar="FOLDER", help="Where the files are; by default RUNS/tables."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunsOption = Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs leave their records.")]
 
@@ -123,7 +129,10 @@ def plan(
     json_: JsonOption = False,
 ) -> None:
     """Prints what `run` would do: what it runs, what it reuses and why, and about how long that takes."""
-    _, steps = _steps(suite, set_, only, runs)
+    from results.planning import resolvable_lines
+    from suites.expand import expand
+
+    loaded, steps = _steps(suite, set_, only, runs)
     todo = [step for step in steps if step.starts(retry=False)]
     seconds = [step.seconds for step in todo if step.seconds]
     jobs = None
@@ -140,7 +149,7 @@ def plan(
     estimate = f", about {timedelta(seconds=round(sum(seconds)))} by earlier records" if seconds else ""
     unknown = f" ({len(todo) - len(seconds)} of them never timed)" if seconds and len(seconds) < len(todo) else ""
     typer.echo(f"{len(todo)} of {len(steps)} runs to do{estimate}{unknown}")
-    for line in jobs.lines() if jobs else ():
+    for line in (*(jobs.lines() if jobs else ()), *resolvable_lines(loaded, expand(loaded, only), runs)):
         typer.echo(line)
 
 
@@ -335,49 +344,156 @@ def tables(
     set_: SetOption = None,
     only: OnlyOption = None,
     runs: RunsOption = Path("runs"),
+    to: ToOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where a file there no longer follows from the records.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Prints the suite's tables and writes them as Markdown, LaTeX and CSV."""
-    from rich.console import Console
+    """Prints the suite's tables and writes them as Markdown, LaTeX, HTML and CSV."""
+    from results import suite_tables
+    from results.tables import plain, write_files
 
-    from hbi.metrics.registry import columns_of
-    from results import cost_tables
-    from results.collect import collect
-    from results.layout import lay_out
-    from results.tables import plain, write_tables
-    from results.terminal import terminal
+    found, folder = _tables(suite, set_, only, runs), to or runs / "tables"
+    if check:
+        differences = suite_tables.check(found, folder)
+        typer.echo("\n".join(differences) or f"the tables of {found.name} in {folder} follow from the records")
+        if differences:
+            raise typer.Exit(1)
+        return
+    if json_:
+        cost = {"cost": found.cost.model_dump(mode="json")} if found.cost else {}
+        _print_json((plain(found.table) if found.table else {"name": found.name}) | cost)
+        return
+    _print_layouts(found.layouts)
+    for path in write_files(found.files, folder):
+        typer.echo(f"wrote {path}")
+    if not found.recorded:
+        typer.echo(f"no run of this suite has a record in {runs} yet: run_suite.py run {suite}", err=True)
+    elif found.uncosted:
+        typer.echo(found.uncosted, err=True)
+
+
+@app.command()
+def why(
+    suite: SuiteArgument,
+    row: Annotated[str, typer.Argument(help="Label of a row, or its beginning.")],
+    metric: Annotated[str, typer.Argument(help="Its column: t2v/R@1; R@1 is that of text to video.")],
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    runs: RunsOption = Path("runs"),
+    json_: JsonOption = False,
+) -> None:
+    """Prints where a cell of the suite's table comes from: runs, seeds, commits, hosts, values, tests, marks."""
+    from hbi.errors import InputError
+    from results.why import explain, plain
+
+    wanted = _expand(suite, set_, only)[1]
+    table = _tables(suite, set_, only, runs).table
+    if table is None:
+        raise InputError(f"why: suite {suite} has no table of results; its numbers are those of one measurement")
+    if json_:
+        _print_json(plain(table, row, metric, wanted, runs))
+    else:
+        _print_layouts([explain(table, row, metric, wanted, runs)])
+
+
+@app.command()
+def compare(
+    suite: SuiteArgument,
+    a: Annotated[str, typer.Argument(help="A row of the suite, by its label or its beginning; or another suite.")],
+    b: Annotated[Optional[str], typer.Argument(help="The row that is held against it.")] = None,  # noqa: UP045
+    top: Annotated[int, typer.Option(min=0, metavar="N", help="Queries of each kind that are listed.")] = 10,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    runs: RunsOption = Path("runs"),
+    other_runs: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FOLDER", help="Where the other suite's runs are; by default as those of the first."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Compares two rows of a suite, or the equally called rows of two suites: tests, and queries that changed most."""
+    from results.compare import Ran, compare_rows, compare_suites
+    from results.compare_layouts import layouts, plain
+
+    first = Ran(*_expand(suite, set_, only), runs)
+    if b is not None:
+        found = compare_rows(first, a, b, top)
+    else:
+        found = compare_suites(first, Ran(*_expand(a, set_, only), other_runs or runs), top)
+    if json_:
+        _print_json(plain(found))
+    else:
+        _print_layouts(layouts(found, _width()))
+
+
+@app.command("figures")
+def figures_(
+    suite: SuiteArgument,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    runs: RunsOption = Path("runs"),
+    to: ToOption = None,
+) -> None:
+    """Draws the suite's figures: swept options, quality against FLOPs, learning curves, growth of costs."""
+    from results.figures import figures, save
 
     loaded, wanted = _expand(suite, set_, only)
-    records = _records(runs)
-    rows = [(run.label, run.run_id) for run in wanted if run.in_tables]
-    columns = loaded.metrics or columns_of({run.spec.data.task for run in wanted})
-    table = collect(loaded.name, rows, records, columns) if rows else None
-    measured = [records[run.run_id] for run in wanted if run.alone and run.run_id in records]
-    report = next((record.cost for record in measured if record.cost), None)
-    if json_:
-        cost = {"cost": report.model_dump(mode="json")} if report else {}
-        _print_json((plain(table) if table else {"name": loaded.name}) | cost)
-        return
-    console = Console()
-    shown = [lay_out(table)] if table else []
-    shown += cost_tables.layouts(loaded.name, report) if report else []
-    width = console.width if console.is_terminal else 120
-    for layout in shown:
-        typer.echo(terminal(layout, styled=console.is_terminal, width=width))
-    written = write_tables(table, runs / "tables") if table else []
-    written += cost_tables.write(loaded.name, report, runs / "tables") if report else []
-    for path in written:
+    drawn = figures(loaded, wanted, _records(runs))
+    for one in drawn:
+        typer.echo(f"{one.name}: {one.caption}")
+        for path in save(one, to or runs / "tables"):
+            typer.echo(f"wrote {path}")
+    if not drawn:
+        typer.echo("there is nothing to draw yet: no run of the suite is complete")
+
+
+@app.command("report")
+def report_(
+    suite: SuiteArgument,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    runs: RunsOption = Path("runs"),
+    to: ToOption = None,
+) -> None:
+    """Writes one HTML file with everything about the suite: tables, figures, runs, provenance. It needs no network."""
+    from datetime import datetime, timezone
+
+    from ablations.sources import origin
+    from results.figures import figures
+    from results.report import Page, PlannedRun, report
+    from results.suite_tables import suite_tables
+    from results.tables import write_files
+
+    loaded, steps = _steps(suite, set_, only, runs)
+    wanted, records = [step.run for step in steps], {step.run.run_id: step.record for step in steps if step.record}
+    tables = suite_tables(loaded, wanted, runs)
+    page = Page(
+        suite=loaded.name,
+        summary=loaded.summary,
+        source=_suite_file(suite).read_text(encoding="utf-8"),
+        layouts=tables.layouts,
+        figures=[(drawn.caption, drawn.svg) for drawn in figures(loaded, wanted, records)],
+        runs=[
+            PlannedRun(
+                step.run.label,
+                step.run.spec.seed,
+                step.run.run_id,
+                step.state,
+                step.why,
+                failed=step.failure is not None,
+                record=step.record,
+            )
+            for step in steps
+        ],
+        problems=tables.problems,
+        made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        commit=origin().commit,
+        command=" ".join(["run_suite.py", *sys.argv[1:]]),
+    )
+    for path in write_files({f"{loaded.name}.report.html": report(page)}, to or runs / "tables"):
         typer.echo(f"wrote {path}")
-    if not report and any(run.alone for run in wanted):
-        typer.echo(_unmeasured(suite, measured), err=True)
-
-
-def _unmeasured(suite: str, records: list[Record]) -> str:
-    """Why there is no table of cost."""
-    for record in records:
-        if record.failure:
-            return f"cost: {record.run_id} has failed ({record.failure.kind}): {record.failure.message}"
-    return f"no cost has been measured yet: run_suite.py run {suite} --only cost"
 
 
 @app.command("evaluate")
@@ -427,6 +543,17 @@ def games(
         _print_json([asdict(one) for one in found])
     else:
         typer.echo(game_table(found))
+
+
+def _tables(suite: str, overrides: list[str] | None, only: str | None, runs: Path) -> SuiteTables:
+    """The suite's tables; records that cannot be read are named and left aside."""
+    from results.suite_tables import suite_tables
+
+    loaded, wanted = _expand(suite, overrides, only)
+    found = suite_tables(loaded, wanted, runs)
+    for problem in found.problems:
+        typer.echo(f"left aside: {problem}", err=True)
+    return found
 
 
 def _expand(suite: str, overrides: list[str] | None, only: str | None) -> tuple[Suite, list[Run]]:
@@ -494,6 +621,24 @@ def _steps(suite: str, overrides: list[str] | None, only: str | None, runs: Path
     except Unreachable as error:
         typer.echo(f"SLURM cannot be asked, so what is on the cluster is unknown: {error}", err=True)
         return loaded, look(wanted, records, runs, ask=False)
+
+
+def _print_layouts(layouts: Sequence[Layout]) -> None:
+    from rich.console import Console
+
+    from results.terminal import terminal
+
+    styled = Console().is_terminal
+    for layout in layouts:
+        typer.echo(terminal(layout, styled=styled, width=_width()))
+
+
+def _width() -> int:
+    """Of the terminal, in columns."""
+    from rich.console import Console
+
+    console = Console()
+    return console.width if console.is_terminal else 120
 
 
 def _print_steps(steps: list[Step], second: dict[str, str], usage: bool = False) -> None:

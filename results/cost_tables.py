@@ -11,11 +11,13 @@ from typing import get_args
 
 from hbi.cost.machine import PowerState
 from hbi.cost.report import CaseCost, CostReport, Count, Interval, Latency, Quantile
+from hbi.cost.statistics import COPIES, LEVEL
 from results.cost_scaling import PARTS, STAGES, Growth, Measure, growths, members, sizes_of
+from results.html import html_file
 from results.layout import MISSING, Column, Entry, Layout, Line, symbol
 from results.numerals import PREFIXES, decimals, exponent, numeral, prefix, rounded, scaled
 from results.published import published_heads
-from results.tables import latex, markdown, write_texts
+from results.tables import latex, markdown
 
 HEAD_GALLERY = 1000
 """Captions, and videos, of the split on which published similarity heads are evaluated."""
@@ -46,19 +48,13 @@ def layouts(name: str, report: CostReport) -> list[Layout]:
     return found
 
 
-def write(name: str, report: CostReport, folder: Path) -> list[Path]:
-    """Writes every layout as Markdown and LaTeX, all numbers as NAME.cost.csv, and the figure of scaling.
-
-    Returns their paths; raises as ``write_texts``.
-    """
-    paths = write_texts({".csv": comma_separated(report)}, f"{name}.cost", folder)
+def files(name: str, report: CostReport) -> dict[str, str]:
+    """Every layout as Markdown, LaTeX and HTML, and all numbers as NAME.cost.csv, by the name of the file."""
+    found = {f"{name}.cost.csv": comma_separated(report)}
     for layout in layouts(name, report):
-        paths += write_texts({".md": markdown(layout), ".tex": latex(layout)}, layout.name, folder)
-    if grown := growths(report):
-        from results.cost_figures import write_figure  # matplotlib takes a second
-
-        paths += write_figure(f"{name}.scaling", grown, folder)
-    return paths
+        texts = {"md": markdown(layout), "tex": latex(layout), "html": html_file(layout)}
+        found |= {f"{layout.name}.{ending}": text for ending, text in texts.items()}
+    return found
 
 
 # ---- FLOPs ----------------------------------------------------------------------------------------------------------
@@ -194,6 +190,8 @@ _QUANTILES: dict[str, Callable[[Latency], Quantile]] = {
     "p99": lambda time: time.p99,
 }
 
+_DIFFERENT = f"differs from the first row by more than {100 * COPIES:g} %, {100 * (1 - LEVEL):g} % sure"
+
 _Columns = dict[Column, Callable[[CaseCost, str], Entry]]
 """Columns with what makes their entries, for a row and a call."""
 
@@ -205,8 +203,7 @@ def _of_times(times: Sequence[Latency]) -> _Columns:
         return lambda case, call: make(case.latency[call]) if call in case.latency else Entry(MISSING)
 
     def ratio(time: Latency) -> Entry:
-        mark = "differs from the first row by more than 3 %, 99 % sure" if time.different else ""
-        return _number(time.against or 1, "", mark)
+        return _number(time.against or 1, "", _DIFFERENT if time.different else "")
 
     def quantile(name: str, get: Callable[[Latency], Quantile]) -> _Columns:
         title = f"{name}, {unit}s"
@@ -365,7 +362,8 @@ def _heads(name: str, cases: Mapping[str, CaseCost]) -> Layout:
 def comma_separated(report: CostReport) -> str:
     """One line a row and quantity, in full precision; the ends of intervals of 95 %, of ratios 99 %.
 
-    All times are from one run. ``different``: 1 where the interval of the ratio excludes 1.
+    All times are from one run. ``different``: 1 where all of the interval of the ratio lies further from 1 than copies
+    of one model do (hbi.cost.statistics.COPIES); it may be 0 where the interval excludes 1.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")

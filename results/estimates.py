@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 RESAMPLES = 1999
 """Of the bootstrap of a median; none of its p-values is below 2 / (RESAMPLES + 1)."""
@@ -45,6 +44,8 @@ class Estimate:
 
 def t_quantile(degrees: int, level: float) -> float:
     """Student's, two-sided."""
+    from scipy.special import stdtrit  # a third of a second, which tables that are known already do without
+
     return -float(stdtrit(degrees, level / 2))
 
 

@@ -7,14 +7,18 @@ rounded up, as on paper: means over two seeds often end in a half, which binary 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from itertools import groupby
 
 from results.collect import Cell, Row, Table
 from results.metrics import GROUPS, Metric, metric
+from results.numerals import rounded
 
 MISSING = "–"
+BETTER, WORSE = "⁺", "⁻"
 _SYMBOLS = "*†‡§¶"
+_SECTIONS = ("measured here", "as published")
+_ONE_SEED = "by one seed: it holds for these trained models alone"
 
 
 @dataclass(frozen=True)
@@ -81,16 +85,26 @@ def lay_out(table: Table) -> Layout:
     metrics = tuple(metric(name) for name in table.columns)
     places = [_places([row.cells[i] for row in table.rows], metrics[i]) for i in range(len(metrics))]
     symbols: dict[str, str] = {}
+    single = _ONE_SEED if _compared_seeds(table) == {True, False} else ""
+    measured, printed = _SECTIONS if table.published else ("", "")
     lines = []
     for r, row in enumerate(table.rows):
-        marks = "".join(symbol(mark, symbols) for mark in row.marks)
-        entries = [_entry(row.cells[i], metrics[i], places[i][r], symbols) for i in range(len(metrics))]
-        lines.append(Line(" ".join(row.label.split()), marks, (_seeds(row), *entries)))
+        marks = _joined([symbol(mark, symbols) for mark in row.marks])
+        cells = zip(row.cells, metrics, (column[r] for column in places), strict=True)
+        entries = [_entry(cell, column, place, table.level, symbols, single) for cell, column, place in cells]
+        lines.append(Line(" ".join(row.label.split()), marks, (_seeds(row), *entries), measured))
+    for other in table.published:
+        marks = _joined([symbol(mark, symbols) for mark in other.marks])
+        entries = [_printed(value, column) for value, column in zip(other.values, metrics, strict=True)]
+        if all(value is None for value in other.values):
+            entries = [Entry(MISSING)] * len(entries)
+        lines.append(Line(other.label, marks, (Entry(""), *entries), printed))
     notes = [(symbol, text) for text, symbol in symbols.items()]
     if any(not cell.values for row in table.rows for cell in row.cells):
         notes.append((MISSING, "no result"))
     if any(entry.deviation for line in lines for entry in line.entries):
         notes.append(("±", "standard deviation over the seeds (n − 1)"))
+    notes += _of_tests(table)
     columns = (Column("seeds", kept=True), *map(_column, metrics))
     return Layout(" ".join(table.name.split()), "variant", columns, tuple(lines), tuple(notes))
 
@@ -101,34 +115,71 @@ def symbol(text: str, symbols: dict[str, str]) -> str:
     return symbols.setdefault(text, _SYMBOLS[index] * (repeat + 1))
 
 
+def _joined(found: list[str]) -> str:
+    """Marks beside each other; apart where ** could be read as two of *."""
+    return ("," if any(len(one) > 1 for one in found) else "").join(found)
+
+
 def _column(metric: Metric) -> Column:
     heading = f"{metric.heading} {metric.arrow}".rstrip()
     return Column(heading, *GROUPS[metric.group]) if metric.group else Column(heading)
 
 
-def _entry(cell: Cell, column: Metric, place: int, symbols: dict[str, str]) -> Entry:
+def _of_tests(table: Table) -> list[tuple[str, str]]:
+    """What the marks of better and worse mean, or their absence, where rows were compared."""
+    seeds = _compared_seeds(table)
+    if table.uncompared:
+        return [("", f"nothing is compared: {' '.join(table.uncompared.split())}")]
+    if not seeds:
+        return []
+    over = "over queries and the seeds that both have" if True in seeds else f"over queries, {_ONE_SEED}"
+    label, level = " ".join(table.baseline.split()), f"{100 * table.level:g} %"
+    test = f"paired {over}; level {level}, corrected for the rows of a column (Holm)"
+    if not any(_verdict(cell, table.level) for row in table.rows for cell in row.cells):
+        return [("", f"no difference to {label} is significant: {test}")]
+    return [(f"{BETTER} {WORSE}", f"better, worse than {label}: {test}")]
+
+
+def _compared_seeds(table: Table) -> set[bool]:
+    """Whether rows are compared by several seeds; both where some are and some are not."""
+    return {cell.comparison.seeds > 1 for row in table.rows for cell in row.cells if cell.comparison}
+
+
+def _verdict(cell: Cell, level: float) -> str:
+    """Whether a cell's mean is better or worse than the baseline's; "" where that cannot be said."""
+    if cell.comparison is None or cell.p_holm is None or cell.p_holm > level:
+        return ""
+    better = metric(cell.comparison.metric).higher_is_better
+    return BETTER if (cell.comparison.difference > 0) == better else WORSE
+
+
+def _printed(value: float | None, column: Metric) -> Entry:
+    """A figure of a paper; "" where it prints none."""
+    return Entry("" if value is None else rounded(value, column.decimals))
+
+
+def _entry(cell: Cell, column: Metric, place: int, level: float, symbols: dict[str, str], single: str) -> Entry:
+    """``single`` is what a reader must know of a comparison by one seed; "" where the table's are all alike."""
     if cell.mean is None:
         return Entry(MISSING)
-    deviation = cell.standard_deviation
+    deviation, verdict = cell.standard_deviation, _verdict(cell, level)
+    marks = [single] if verdict and single and cell.comparison and cell.comparison.seeds == 1 else []
+    marks += [] if cell.complete else [f"{len(cell.values)} of {cell.expected} seeds"]
     return Entry(
-        text=_rounded(cell.mean, column),
-        deviation="" if deviation is None else _rounded(deviation, column),
-        symbol="" if cell.complete else symbol(f"{len(cell.values)} of {cell.expected} seeds", symbols),
+        text=rounded(cell.mean, column.decimals),
+        deviation="" if deviation is None else rounded(deviation, column.decimals),
+        symbol=verdict + _joined([symbol(mark, symbols) for mark in marks]),
         place=place,
     )
 
 
 def _places(cells: list[Cell], column: Metric) -> list[int]:
-    printed = [Decimal(_rounded(c.mean, column)) if c.complete and c.mean is not None else None for c in cells]
+    printed = [Decimal(rounded(c.mean, column.decimals)) if c.complete and c.mean is not None else None for c in cells]
     values = [value for value in printed if value is not None]
     if column.higher_is_better is None or len(values) < 2:
         return [0] * len(cells)
     ranking = sorted(set(values), reverse=column.higher_is_better)[:2]
     return [1 + ranking.index(value) if value in ranking else 0 for value in printed]
-
-
-def _rounded(number: float, column: Metric) -> str:
-    return str(Decimal(repr(number)).quantize(Decimal(1).scaleb(-column.decimals), ROUND_HALF_UP))
 
 
 def _seeds(row: Row) -> Entry:

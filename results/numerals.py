@@ -7,6 +7,7 @@ PREFIXES = {"n": 1e-9, "µ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 
 """From small to large."""
 
 _DIGITS = 3
+_ALL_DIGITS = Context(prec=400)  # of any float, also a stranger's 1e300
 _MOST = 1e5  # a number with more digits is hard to read
 
 
@@ -51,4 +52,4 @@ def decimals(number: float) -> int:
 
 def rounded(number: float, decimals: int) -> str:
     """Halves up, as on paper."""
-    return str(Decimal(repr(number)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
+    return str(Decimal(repr(number)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, _ALL_DIGITS))

@@ -32,7 +32,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr
 
 from hbi.metrics.registry import OURS, QA
 from results.estimates import (
@@ -140,6 +139,8 @@ def mcnemar(right_a: ArrayLike, right_b: ArrayLike) -> float:
 
 
 def _mcnemar(only_a: int, only_b: int) -> float:
+    from scipy.special import bdtr  # as in results.estimates
+
     return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
 
 

@@ -5,7 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -13,6 +13,9 @@ from pydantic import ValidationError
 from hbi.errors import InputError
 from hbi.files import write_atomically
 from results.record import Record
+
+if TYPE_CHECKING:
+    from results.summary import Summary
 
 STORE = "store"
 RECORD = "record.json"
@@ -90,6 +93,15 @@ def read_record(folder: Path) -> Record | None:
         raise RecordError(f"{path}: {_reason(error)}") from error
 
 
+def read_own_record(folder: Path) -> Record | None:
+    """As ``read_record``; raises RecordError too where the folder is another run's: a copied or renamed folder must
+    not count as a second run."""
+    record = read_record(folder)
+    if record and record.run_id != folder.name:
+        raise RecordError(f"{folder / RECORD}: is the record of {record.run_id!r}, in another run's folder")
+    return record
+
+
 def whole_record(folder: Path) -> Record | None:
     """The record in ``folder``; None while there is none, or only a damaged one, which counts as none."""
     try:
@@ -98,7 +110,7 @@ def whole_record(folder: Path) -> Record | None:
         return None
 
 
-def read_ranks(folder: Path, record: Record) -> dict[str, np.ndarray]:
+def read_ranks(folder: Path, record: "Record | Summary") -> dict[str, np.ndarray]:
     """The arrays of ``Record.ranks`` by name; {} if there are none. Raises RecordError if damaged."""
     return _read_arrays(folder, "ranks", record.ranks)
 
@@ -135,16 +147,12 @@ def read_all(runs: Path) -> tuple[dict[str, Record], list[str]]:
         if folder.name.startswith(".") or not folder.is_dir():
             continue
         try:
-            record = read_record(folder)
+            record = read_own_record(folder)
         except RecordError as error:
             problems.append(str(error))
             continue
-        if record is None:
-            continue
-        if record.run_id != folder.name:  # a copied or renamed folder must not count as a second run
-            problems.append(f"{folder / RECORD}: is the record of {record.run_id!r}, in another run's folder")
-            continue
-        records[record.run_id] = record
+        if record:
+            records[record.run_id] = record
     return records, problems
 
 

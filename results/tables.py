@@ -1,4 +1,4 @@
-"""A table as text: for the terminal, as Markdown, LaTeX (booktabs) and CSV."""
+"""A table as text: for the terminal, as Markdown, LaTeX (booktabs), HTML and CSV, and as files."""
 
 import csv
 import io
@@ -14,7 +14,9 @@ from tabulate import tabulate
 from hbi.errors import InputError
 from hbi.files import write_atomically
 from results.collect import Table
+from results.html import html_file
 from results.layout import Entry, Layout, lay_out
+from results.macros import macros
 from results.store import is_plain_name
 from results.terminal import terminal
 
@@ -62,20 +64,42 @@ def latex(layout: Layout) -> str:
     environment.filters["tex"] = _tex
     environment.filters["entry"] = _tex_entry
     environment.filters["wrapped"] = partial(textwrap.wrap, width=NOTE_WIDTH, break_long_words=False)
-    return environment.get_template("table.tex").render(layout=layout)
+    return environment.get_template("table.tex").render(layout=layout, deviations=_longest_deviations(layout))
+
+
+_CSV = (
+    *("label", "metric", "n", "expected", "mean", "std", "values", "marks"),
+    *("lower", "upper", "difference", "difference_lower", "difference_upper", "p", "p_holm", "over"),
+    *("origin", "sources", "note"),
+)
 
 
 def comma_separated(table: Table) -> str:
-    """One line a row and metric, in full precision; ``values`` has one number a seed, separated by blanks."""
+    """One line a row and metric, in full precision; ``values`` has one number a seed, separated by blanks.
+
+    lower, upper       confidence interval of the mean, at 1 − ``table.level``, as all intervals here
+    difference …       to the baseline's row, of the seeds that both have; p_holm is corrected over the rows
+    over               what was seen to vary: "queries", or "queries and seeds"
+    origin             "measured", or "published", with ``sources`` and ``note``
+    """
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["label", "metric", "n", "expected", "mean", "std", "values", "marks"])
+    writer = csv.DictWriter(file, _CSV, restval="", lineterminator="\n")
+    writer.writeheader()
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
-            mean, std = ("" if number is None else repr(number) for number in (cell.mean, cell.standard_deviation))
+            numbers = cell.numbers
+            told = {name: value if isinstance(value, (int, str)) else repr(value) for name, value in numbers.items()}
             values = " ".join(map(repr, cell.values))
             marks = "; ".join(row.marks)
-            writer.writerow([row.label, column, len(cell.values), cell.expected, mean, std, values, marks])
+            writer.writerow(
+                {"label": row.label, "metric": column, "values": values, "marks": marks, "origin": "measured", **told}
+            )
+    for printed in table.published:
+        for column, value in zip(table.columns, printed.values, strict=True):
+            if value is not None:
+                told = {"label": printed.label, "metric": column, "mean": repr(value), "origin": "published"}
+                marks, sources = "; ".join(printed.marks), " ".join(printed.sources)
+                writer.writerow({**told, "marks": marks, "sources": sources, "note": printed.note})
     return file.getvalue()
 
 
@@ -83,21 +107,28 @@ def plain(table: Table) -> dict[str, Any]:
     """The table as data for other programs: every cell with its seeds' values, in full precision."""
     return {
         "name": table.name,
+        "baseline": table.baseline,
+        "level": table.level,
         "rows": [
             {
                 "label": row.label,
                 "marks": list(row.marks),
                 "cells": {
-                    column: {
-                        "values": list(cell.values),
-                        "expected": cell.expected,
-                        "mean": cell.mean,
-                        "std": cell.standard_deviation,
-                    }
+                    column: {"mean": None, "std": None, "values": list(cell.values), **cell.numbers}
                     for column, cell in zip(table.columns, row.cells, strict=True)
                 },
             }
             for row in table.rows
+        ],
+        "published": [
+            {
+                "label": printed.label,
+                "marks": list(printed.marks),
+                "values": dict(zip(table.columns, printed.values, strict=True)),
+                "sources": list(printed.sources),
+                "note": printed.note,
+            }
+            for printed in table.published
         ],
     }
 
@@ -106,6 +137,7 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "terminal": lambda table: terminal(lay_out(table)),
     "markdown": lambda table: markdown(lay_out(table)),
     "latex": lambda table: latex(lay_out(table)),
+    "html": lambda table: html_file(lay_out(table)),
     "csv": comma_separated,
 }
 
@@ -117,24 +149,25 @@ def render(table: Table, format: str) -> str:
     return FORMATS[format](table)
 
 
-def write_tables(table: Table, folder: Path) -> list[Path]:
-    """Writes NAME.md, NAME.tex and NAME.csv and returns their paths; raises as ``write_texts``."""
+def table_files(table: Table) -> dict[str, str]:
+    """NAME.md, NAME.tex, NAME.html, NAME.csv and NAME.macros.tex, by the name of the file."""
     layout = lay_out(table)
-    texts = {".md": markdown(layout), ".tex": latex(layout), ".csv": comma_separated(table)}
-    return write_texts(texts, table.name, folder)
+    texts = {"md": markdown(layout), "tex": latex(layout), "html": html_file(layout)}
+    texts |= {"csv": comma_separated(table), "macros.tex": macros(table)}
+    return {f"{table.name}.{ending}": text for ending, text in texts.items()}
 
 
-def write_texts(texts: Mapping[str, str], name: str, folder: Path) -> list[Path]:
-    """Writes each text, by the ending of its file, to NAME and that ending, whole or not at all; returns the paths.
+def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
+    """Writes every text, by the name of its file, whole or not at all; returns the paths.
 
-    Raises InputError if a table's name cannot name a file, OSError if the disk refuses.
+    Raises InputError for a name that would leave ``folder``, OSError if the disk refuses.
     """
-    if not is_plain_name(name):
-        raise InputError(f"table name {name!r} cannot name a file: no /, no leading dot, 200 bytes at most")
-    paths = {folder / f"{name}{ending}": text for ending, text in texts.items()}
-    for path, text in paths.items():
-        write_atomically(path, text)
-    return list(paths)
+    for name in files:
+        if not is_plain_name(name):
+            raise InputError(f"table {name!r} cannot name a file: no /, no leading dot, 200 bytes at most")
+    for name, text in files.items():
+        write_atomically(folder / name, text)
+    return [folder / name for name in files]
 
 
 def _markdown_entry(entry: Entry) -> str:
@@ -146,9 +179,23 @@ def _markdown(text: str) -> str:
     return "".join("\\" + letter if letter in "\\|*_`<>[]~" else letter for letter in text)
 
 
-def _tex_entry(entry: Entry) -> str:
+def _tex_entry(entry: Entry, longest: str) -> str:
+    """``longest`` deviation of its column: what an entry lacks of it stays blank, and marks take no room, so that the
+    numbers stand one below the other."""
     text = {1: rf"\textbf{{{entry.text}}}", 2: rf"\underline{{{entry.text}}}"}.get(entry.place, _tex(entry.text))
-    return text + (rf"\,$\pm$\,{entry.deviation}" if entry.deviation else "") + _tex(entry.rest + entry.symbol)
+    if entry.deviation:
+        text += rf"\,$\pm$\,{entry.deviation}"
+        blank = "0" * (len(longest) - len(entry.deviation))
+    else:
+        blank = rf"\,$\pm$\,{longest}" if longest and entry.text else ""
+    text += _tex(entry.rest) + (rf"\rlap{{{_tex(entry.symbol)}}}" if entry.symbol else "")
+    return text + (rf"\hphantom{{{blank}}}" if blank else "")
+
+
+def _longest_deviations(layout: Layout) -> list[str]:
+    """One a column; "" where none has any."""
+    columns = range(len(layout.columns))
+    return [max((line.entries[n].deviation for line in layout.lines), key=len, default="") for n in columns]
 
 
 _TEX = {
@@ -158,6 +205,7 @@ _TEX = {
     **{"→": r"$\to$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "−": "$-$", "–": "--"},
     **{"×": r"$\times$", "∝": r"$\propto$", "∞": r"$\infty$", "µ": r"$\mu$", "°": r"$^\circ$"},
     **{"*": r"\textsuperscript{*}", "†": r"\textsuperscript{\dag}", "‡": r"\textsuperscript{\ddag}"},
+    **{"⁺": r"\textsuperscript{+}", "⁻": r"\textsuperscript{$-$}"},
     **{"§": r"\textsuperscript{\S}", "¶": r"\textsuperscript{\P}"},
 }
 

@@ -24,15 +24,20 @@ def terminal(layout: Layout, *, styled: bool = False, width: int = 120) -> str:
 
 
 def _stacked(layout: Layout, width: int) -> list[list[int]]:
-    """The columns of each block: as many groups side by side as fit."""
+    """The columns of each block: as many groups side by side as fit; one too wide by itself is broken."""
     kept = [column for column in range(len(layout.columns)) if layout.columns[column].kept]
     blocks: list[list[int]] = []
+
+    def fits(columns: list[int]) -> bool:
+        return len(_block(layout, columns, styled=False)[0]) <= width
+
     for _, group in layout.groups:
         columns = [column for column in group if column not in kept]
-        if blocks and len(_block(layout, blocks[-1] + columns, styled=False)[0]) <= width:
-            blocks[-1] += columns
-        elif columns:
-            blocks.append(kept + columns)
+        for part in [columns] if fits(kept + columns) else [[column] for column in columns]:
+            if blocks and fits(blocks[-1] + part):
+                blocks[-1] += part
+            elif part:
+                blocks.append(kept + part)
     return blocks or [kept]
 
 

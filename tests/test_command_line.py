@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ablations.sources import origin
 from tests.command_line import SUITE, call, place, records, results_of, start, table, wait_for
 
 
@@ -57,15 +58,44 @@ def test_a_record_holds_everything(undisturbed):
         ]  # fmt: skip
 
 
-def test_the_table_has_every_row_with_numbers_and_three_files(undisturbed):
+def test_the_table_has_every_row_with_numbers_in_all_formats(undisturbed):
     folder, _, shown = undisturbed
     rows = [line.split() for line in shown.splitlines() if line.startswith(("no-hbi", "hbi"))]
-    assert [row[:2] for row in rows[:2]] == [["no-hbi", "2"], ["hbi", "1"]]
+    marked = "*" * bool(origin().dirty_diff)
+    assert [row[:2] for row in rows[:2]] == [[f"no-hbi{marked}", "2"], [f"hbi{marked}", "1"]]
     assert "±" in shown
     values = list(csv.DictReader((folder / "runs" / "tables" / "small.csv").open()))
     assert len(values) == 2 * 10
     assert "\\toprule" in (folder / "runs" / "tables" / "small.tex").read_text()
     assert "| no-hbi" in (folder / "runs" / "tables" / "small.md").read_text()
+    assert "no-hbi" in (folder / "runs" / "tables" / "small.html").read_text()
+    assert "result:small:hbi:t2v/R@1:mean" in (folder / "runs" / "tables" / "small.macros.tex").read_text()
+
+
+def test_what_is_asked_of_the_table_is_answered(undisturbed):
+    """why, compare, report, figures and tables --check, by the records of real runs."""
+    folder, *_ = undisturbed
+    value = next(float(r["mean"]) for r in csv.DictReader((folder / "runs" / "tables" / "small.csv").open()))
+    why = call("why", "small.yaml", "no-hbi", "R@1", "--json", cwd=folder)
+    told = json.loads(why.stdout)
+    assert told["mean"] == value
+    assert [run["seed"] for run in told["runs"]] == [0, 1]
+    compared = call("compare", "small.yaml", "no-hbi", "hbi", cwd=folder)
+    assert compared.returncode == 0, compared.stderr
+    assert "hbi (B) against no-hbi (A)" in compared.stdout
+    assert call("compare", "small.yaml", "no-hbi", "hbbi", cwd=folder).returncode == 2
+    assert "small.curves.pdf" in call("figures", "small.yaml", cwd=folder).stdout
+    report = call("report", "small.yaml", "--to", ".", cwd=folder)
+    assert report.returncode == 0, report.stderr
+    page = (folder / "small.report.html").read_text()
+    assert all(run_id in page for run_id in records(folder))
+    assert call("tables", "small.yaml", "--check", cwd=folder).returncode == 0
+    shutil.copytree(folder / "runs" / "tables", folder / "paper")
+    edited = folder / "paper" / "small.tex"
+    edited.write_text(edited.read_text().replace("\\bottomrule", "hbi & 99.9 \\bottomrule"))
+    wrong = call("tables", "small.yaml", "--check", "--to", "paper", cwd=folder)
+    assert wrong.returncode == 1
+    assert "99.9" in wrong.stdout
 
 
 def test_mlflow_holds_the_same_numbers(undisturbed):

@@ -31,14 +31,17 @@ def test_the_suite_it_shows_loads(tmp_path):
 
 def test_its_commands_run_and_write_what_it_says(tmp_path):
     (block,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    told = ""
     for line in block.splitlines():
         _, _, *arguments = shlex.split(line)
         small = [argument for setting in SMALL for argument in ("--set", setting)]
         done = call(*arguments, *small, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+        told += done.stdout
     written = {path.name for path in (tmp_path / "runs" / "tables").iterdir()}
     assert {"cost_quickstart.flops.md", "cost_quickstart.latency.tex", "cost_quickstart.cost.csv"} <= written
-    assert "Every operation that ran is priced" in done.stdout
+    assert {"cost_quickstart.scaling.pdf", "cost_quickstart.scaling.svg"} <= written
+    assert "Every operation that ran is priced" in told
 
 
 @pytest.mark.parametrize(

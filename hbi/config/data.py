@@ -48,6 +48,11 @@ class DataConfig(Config):
         """As ModelConfig.files: those that options name, not those in ``root``."""
         return {}
 
+    @property
+    def test_videos(self) -> int | None:
+        """Of the test split, as published; none: nobody knows before the data are read."""
+        return None
+
 
 class ShapesConfig(DataConfig):
     """Generated videos of moving coloured shapes, written in MSR-VTT's file layout."""
@@ -62,6 +67,10 @@ class ShapesConfig(DataConfig):
     size: int = Field(64, ge=32, le=512, multiple_of=2, description="Side of the square video, pixels.")
     generator_seed: int = Field(0, ge=0, description="Seed of the generator.")
 
+    @property
+    def test_videos(self) -> int:
+        return self.test
+
 
 class MSRVTTConfig(DataConfig):
     """MSR-VTT with the 1k-A test split (Yu et al., ECCV 2018) and 9k or 7k training videos."""
@@ -74,6 +83,10 @@ class MSRVTTConfig(DataConfig):
     hold_out_validation: bool = Field(
         False, description="Take the videos of MSRVTT_val.full.csv out of training, as a validation split."
     )
+
+    @property
+    def test_videos(self) -> int:
+        return 1000
 
 
 class MSVDConfig(DataConfig):
@@ -91,6 +104,10 @@ class MSVDConfig(DataConfig):
         description="Which captions of val and test belong to which video; released: all of them one place off, as "
         "four published repositories have it.",
     )
+
+    @property
+    def test_videos(self) -> int:
+        return 670
 
 
 class _IncompleteConfig(DataConfig):
@@ -122,6 +139,10 @@ class LSMDCConfig(_IncompleteConfig):
         description="Clips that are left out of every split; those that most published loaders leave out.",
     )
 
+    @property
+    def test_videos(self) -> int:
+        return 1000
+
 
 class _ParagraphConfig(_IncompleteConfig):
     """All sentences of a video are one caption."""
@@ -141,6 +162,10 @@ class DiDeMoConfig(_ParagraphConfig):
         "data/DiDeMo", description="Folder with lists, annotations and videos/. Not part of a run's identity."
     )
 
+    @property
+    def test_videos(self) -> int:
+        return 1004
+
 
 class ActivityNetConfig(_ParagraphConfig):
     """ActivityNet Captions (Krishna et al., ICCV 2017): a paragraph a video; val_1 is the test split."""
@@ -151,6 +176,10 @@ class ActivityNetConfig(_ParagraphConfig):
     root: str | None = Field(
         "data/ActivityNet", description="Folder with ids, captions and videos/. Not part of a run's identity."
     )
+
+    @property
+    def test_videos(self) -> int:
+        return 4917
 
 
 class ShapesQAConfig(ShapesConfig):
@@ -183,6 +212,10 @@ class MSRVTTQAConfig(DataConfig):
     def files(self) -> dict[str, str]:
         return {"labels": self.labels} if self.labels else {}
 
+    @property
+    def test_videos(self) -> int:
+        return 2990
+
 
 class MSVDQAConfig(DataConfig):
     """MSVD-QA (Xu et al., ACM MM 2017), questions about the videos of MSVD, in splits of its own."""
@@ -203,6 +236,10 @@ class MSVDQAConfig(DataConfig):
     @property
     def files(self) -> dict[str, str]:
         return {"labels": self.labels} if self.labels else {}
+
+    @property
+    def test_videos(self) -> int:
+        return 504
 
 
 DATASETS: dict[str, type[DataConfig]] = {

@@ -9,16 +9,19 @@ from io import StringIO
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from submitit import LocalExecutor, SlurmExecutor
 
 from ablations.run import execute
-from hbi.metrics.registry import COLUMNS
+from hbi.metrics.registry import COLUMNS, RETRIEVAL
+from hbi.metrics.retrieval import summarise
 from results.collect import collect
 from results.layout import lay_out
-from results.record import Provenance, Record
-from results.store import RECORD, STORE, read_all, run_folder
+from results.record import Epoch, Provenance, Record
+from results.store import RANKS, RECORD, STORE, read_all, run_folder
+from results.summary import CACHE, read_summaries
 from results.tables import markdown
 from slurm.arrays import groups
 from slurm.display import Display
@@ -49,6 +52,7 @@ runtime: {threads: 1, device: cpu}
 variants: [no-hbi]
 """
 COLLECTING = "collecting the results of 10,000 runs"
+TABLES = "tables of 10,000 runs, by the command line"
 COMMAND = "the command line, in a fresh process"
 RUN = "a run with two steps of training, and how it is launched"
 SUBMITTING = "submitting 200 runs as one array, to an sbatch that answers at once"
@@ -105,9 +109,45 @@ def test_plan(benchmark, ended):
 def test_table(benchmark, ended):
     benchmark.group = COLLECTING
     folder, runs = ended
-    wanted, records = [(run.label, run.run_id) for run in runs], read_all(folder)[0]
-    text = benchmark.pedantic(lambda: markdown(lay_out(collect("all", wanted, records))), rounds=5)
+    wanted, summaries = [(run.label, run.run_id) for run in runs], read_summaries(folder)[0]
+    text = benchmark.pedantic(lambda: markdown(lay_out(collect("all", wanted, summaries))), rounds=5)
     assert len(text.splitlines()) > 40
+
+
+@pytest.mark.parametrize("call", ["first", "second"])
+def test_tables(benchmark, ranked, call):
+    """The whole command, with 1000 ranks a record and direction, and 39 rows compared with the first."""
+    benchmark.group = TABLES
+    benchmark.extra_info["reference"] = call == "first"
+    command = [*COMMAND_LINE, "tables", "suite.yaml", "--runs", "."]
+
+    def forget():
+        shutil.rmtree(ranked / CACHE, ignore_errors=True)
+
+    if call == "second":
+        process(command, ranked)
+    benchmark.pedantic(process, (command, ranked), setup=forget if call == "first" else None, rounds=3)
+    assert "significant" in (ranked / "tables" / "suite.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def ranked(ended, tmp_path_factory) -> Path:
+    """As ``ended``, with ranks, and curves of twelve epochs: 12 and 20 kB a run."""
+    folder = tmp_path_factory.mktemp("ranked")
+    shutil.copy(ended[0] / "suite.yaml", folder)
+    random = np.random.default_rng(0)
+    losses = dict.fromkeys(("total", "contrastive", "banzhaf", "distillation", "entity", "action", "event"), 1.0)
+    same = {"losses": losses, "metrics": dict.fromkeys(RETRIEVAL, 1.0), "seconds": 1.0}
+    curve = [Epoch(epoch=n, step=n, learning_rate=1e-3, logit_scale=10.0, **same) for n in range(1, 13)]
+    for run_id, record in read_all(ended[0])[0].items():
+        ranks = {way: np.ceil(random.exponential(5, 1000)) for way in ("t2v", "v2t")}
+        path = run_folder(folder, run_id)
+        path.mkdir(parents=True)
+        np.savez(path / RANKS, **ranks)
+        metrics = {f"{way}/{name}": value for way, found in ranks.items() for name, value in summarise(found).items()}
+        full = record.model_copy(update={"curve": tuple(curve), "ranks": RANKS, "metrics": metrics})
+        (path / RECORD).write_text(full.model_dump_json(indent=1))
+    return folder
 
 
 # ---- the command line -----------------------------------------------------------------------------------------------

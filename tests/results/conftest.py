@@ -12,6 +12,7 @@ from hbi.metrics.registry import KINDS, QA_COLUMNS
 from results.collect import Table, collect
 from results.mlflow_mirror import mirror
 from results.record import Epoch, Failure, Provenance, Record
+from results.summary import summaries_of
 from suites.spec import RunSpec
 from tests.results.mlflow_server import free_port, serving
 
@@ -101,7 +102,7 @@ def questions() -> Table:
         build_answers("event-only-qa", 0).model_copy(update={"metrics": without}),
     ]
     wanted = [(record.spec.variant, record.run_id) for record in records]
-    return collect("questions", wanted, {record.run_id: record for record in records}, QA_COLUMNS)
+    return collect("questions", wanted, summaries_of(records), QA_COLUMNS)
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def example() -> Table:
     ]
     wanted = [(record.spec.variant, record.run_id) for record in records]
     wanted += [("hbi-no-banzhaf", "not yet"), ("hbi-estimated", "not yet")]
-    return collect("example", wanted, {record.run_id: record for record in records})
+    return collect("example", wanted, summaries_of(records))
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from results.cost_figures import write_figure
 from results.cost_scaling import Growth, growths
+from results.figures.growth import scaling
+from results.figures.style import drawing, save
 from tests.results.cost_report import case, points, report
 
 
@@ -12,9 +13,14 @@ def grown(*labels: str) -> list[Growth]:
     return growths(report({label: case() for label in labels}, {label: points() for label in labels}))
 
 
+def write_figure(name: str, growing: list[Growth], folder: Path) -> list[Path]:
+    with drawing():
+        return [path for drawn in scaling(name, growing) for path in save(drawn, folder)]
+
+
 def test_writes_vectors_and_pixels(tmp_path: Path) -> None:
-    pdf, png = write_figure("cost.scaling", grown("no-hbi", "hbi"), tmp_path)
-    assert [path.name for path in (pdf, png)] == ["cost.scaling.pdf", "cost.scaling.png"]
+    pdf, svg, png = write_figure("cost.scaling", grown("no-hbi", "hbi"), tmp_path)
+    assert [path.name for path in (pdf, svg, png)] == [f"cost.scaling.{ending}" for ending in ("pdf", "svg", "png")]
     assert pdf.read_bytes().startswith(b"%PDF")
     assert b"/Subtype /Image" not in pdf.read_bytes()
     assert png.read_bytes().startswith(b"\x89PNG")
@@ -51,4 +57,4 @@ def test_a_file_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(OSError, match="No space left"):
         write_figure("t", grown("a", "b"), tmp_path)
     assert (tmp_path / "t.pdf").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.pdf", "t.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.pdf", "t.png", "t.svg"]

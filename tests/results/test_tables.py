@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from hbi.errors import InputError
-from results.collect import Cell, Row, Table
+from results.collect import Cell, Printed, Row, Table
 from results.layout import lay_out
-from results.tables import FORMATS, markdown, render, terminal, write_tables
+from results.significance import Comparison
+from results.tables import FORMATS, markdown, render, table_files, terminal, write_files
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tables"
 COLUMNS = ("t2v/R@1", "t2v/MdR", "novel")
 FILES = {"terminal": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", FILES)
 @pytest.mark.parametrize("name", ["example", "questions"])
 def test_golden(request: pytest.FixtureRequest, name: str, format: str) -> None:
     """UPDATE_GOLDEN=1 rewrites the files; look at the difference before you keep it."""
@@ -121,25 +122,129 @@ def test_latex_structure(example: Table) -> None:
     assert rows[-1].startswith("{[}a]")  # after \\ a bare [ would be read as its argument
 
 
-def test_latex_compiles(example: Table, tmp_path: Path) -> None:
+def compiled(table: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What LaTeX says of a page with ``table``."""
     compiler = shutil.which("tectonic") or shutil.which("pdflatex")
     if compiler is None:
         pytest.skip("neither tectonic nor pdflatex is installed")
-    table = render(replace(example, rows=(*example.rows, NASTY)), "latex")
     preamble = "\\documentclass{article}\n\\usepackage{booktabs}\n"
     document = f"{preamble}\\begin{{document}}\n{table}\\end{{document}}\n"
-    (tmp_path / "table.tex").write_text(document, encoding="utf-8")
+    (folder / "table.tex").write_text(document, encoding="utf-8")
     command = [compiler, "table.tex"] if "tectonic" in compiler else [compiler, "-halt-on-error", "table.tex"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_latex_compiles(example: Table, tmp_path: Path) -> None:
+    printed = Printed("[x] of % _", (None,) * 10, ("looked for \\input{x} & not found",))
+    nasty = replace(example, rows=(*example.rows, NASTY), published=(printed,), uncompared="^_^ ~ # {}")
+    result = compiled(render(nasty, "latex"), tmp_path)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
 
 
+@pytest.mark.parametrize("name", ["paper", "answers", "questions", "cost.latency", "cost.scaling"])
+def test_golden_latex_compiles(name: str, tmp_path: Path) -> None:
+    """Published rows, sections, marks of better and worse, columns with and without deviations."""
+    result = compiled((GOLDEN / f"{name}.tex").read_text(encoding="utf-8"), tmp_path)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    assert "Misplaced" not in result.stdout
+
+
+def test_latex_numbers_stand_one_below_the_other() -> None:
+    """Marks take no room, and what lacks a deviation gets as much blank as the longest of its column."""
+    rows = (Row("a", (Cell((10.0, 40.0), 2),)), Row("b", (Cell((4.0, 5.0), 3),)), Row("c", (Cell((7.0,), 1),)))
+    lines = render(Table("t", ("t2v/R@1",), rows), "latex").splitlines()
+    assert [line.split(" & ")[2] for line in lines if line[:2] in ("a ", "b ", "c ")] == [
+        r"\textbf{25.0}\,$\pm$\,21.2 \\",
+        r"4.5\,$\pm$\,0.7\rlap{\textsuperscript{*}}\hphantom{0} \\",
+        r"\underline{7.0}\hphantom{\,$\pm$\,21.2} \\",
+    ]
+
+
+# ---- comparisons and published rows in print
+
+
+def against(p: float, difference: float = 5.0, seeds: int = 3) -> Cell:
+    comparison = Comparison("t2v/R@1", difference, (1.0, 9.0), p, "queries", seeds, 100)
+    return Cell((40.0,) * seeds, seeds, comparison=comparison, p_holm=p)
+
+
+def compared(*cells: Cell) -> Table:
+    rows = (Row("base", (Cell((35.0,), 1),)), *(Row(f"row {n}", (cell,)) for n, cell in enumerate(cells)))
+    return Table("t", ("t2v/R@1",), rows, baseline="base")
+
+
+def notes(table: Table) -> list[str]:
+    return [f"{symbol} {text}".strip() for symbol, text in lay_out(table).notes if symbol != "±"]
+
+
+PAIRED = "paired over queries"
+HOLM = "level 5 %, corrected for the rows of a column (Holm)"
+
+
+def test_marks_of_better_and_worse() -> None:
+    table = compared(against(0.05), against(0.05, -5.0), against(0.051), replace(against(0.001), p_holm=None))
+    assert [line.entries[1].symbol for line in lay_out(table).lines] == ["", "⁺", "⁻", "", ""]
+    assert notes(table) == [f"⁺ ⁻ better, worse than base: {PAIRED} and the seeds that both have; {HOLM}"]
+    corrected = replace(against(0.01), p_holm=0.06)
+    assert lay_out(compared(corrected)).lines[1].entries[1].symbol == ""
+    nothing = f"no difference to base is significant: {PAIRED} and the seeds that both have; {HOLM}"
+    assert notes(compared(against(0.06))) == [nothing]
+
+
+def test_what_one_seed_can_tell_is_said_where_it_is_told() -> None:
+    alone = "by one seed: it holds for these trained models alone"
+    assert notes(compared(against(0.01, seeds=1))) == [f"⁺ ⁻ better, worse than base: {PAIRED}, {alone}; {HOLM}"]
+    mixed = compared(against(0.01, seeds=1), against(0.01), against(0.9, seeds=1))
+    assert [line.entries[1].symbol for line in lay_out(mixed).lines] == ["", "⁺*", "⁺", ""]
+    assert notes(mixed)[0] == f"* {alone}"
+
+
+def test_what_is_not_compared() -> None:
+    table = replace(compared(Cell((40.0,), 1)), uncompared="base has no result")
+    assert notes(table) == ["nothing is compared: base has no result"]
+    assert notes(compared(Cell((40.0,), 1))) == []
+
+
+def test_published_rows_stand_below_without_places() -> None:
+    table = table_of((30.0, 1.0, 1.0), (20.0, 2.0, 2.0))
+    table = replace(table, published=(Printed("paper", (99.0, None, None)), Printed("slot", (None,) * 3, ("why",))))
+    layout = lay_out(table)
+    assert [title for title, _ in layout.sections] == ["measured here", "as published"]
+    assert [[entry.text for entry in line.entries] for line in layout.lines[2:]] == [
+        ["", "99.0", "", ""],
+        ["", "–", "–", "–"],
+    ]
+    assert places(table) == [[1, 1, 0], [2, 2, 0], [0, 0, 0], [0, 0, 0]]
+    assert [line.symbols for line in layout.lines[2:]] == ["", "*"]
+
+
+def test_two_marks_are_not_read_as_one() -> None:
+    rows = [Row(f"row {n}", (Cell((1.0,), 1),), (f"reason {n}",)) for n in range(7)]
+    rows.append(Row("last", (Cell((1.0,), 1),), ("reason 0", "reason 5", "reason 1")))
+    symbols = [line.symbols for line in lay_out(Table("t", ("t2v/R@1",), tuple(rows))).lines]
+    assert symbols == ["*", "†", "‡", "§", "¶", "**", "††", "*,**,†"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_the_terminal_is_never_wider_than_asked_for(example: Table, questions: Table, width: int) -> None:
+    """Groups of columns that are too wide by themselves are broken; nothing is lost."""
+    for table in (example, questions):
+        text = terminal(lay_out(table), width=width)
+        assert max(map(len, text.splitlines())) <= width
+        assert text.count("↑") + text.count("↓") == len(table.columns)
+        for line in lay_out(table).lines:
+            for entry in line.entries:
+                assert entry.text in text
+
+
 def test_write_tables(example: Table, tmp_path: Path) -> None:
-    paths = write_tables(example, tmp_path / "tables")
-    assert [path.name for path in paths] == ["example.md", "example.tex", "example.csv"]
+    paths = write_files(table_files(example), tmp_path / "tables")
+    assert [path.name for path in paths] == [
+        f"example.{ending}" for ending in ("md", "tex", "html", "csv", "macros.tex")
+    ]
     assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == sorted(p.name for p in paths)
     with pytest.raises(InputError, match="cannot name a file"):
-        write_tables(replace(example, name="../example"), tmp_path / "tables")
+        write_files(table_files(replace(example, name="../example")), tmp_path / "tables")
     with pytest.raises(InputError, match="known: terminal, markdown"):
         render(example, "word")
 
