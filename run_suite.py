@@ -467,7 +467,8 @@ def report_(
     from results.tables import write_files
 
     loaded, steps = _steps(suite, set_, only, runs)
-    wanted, records = [step.run for step in steps], {step.run.run_id: step.record for step in steps if step.record}
+    wanted = _expand(suite, set_, only)[1]  # without those that are only needed
+    records = {step.run.run_id: step.record for step in steps if step.record}
     tables = suite_tables(loaded, wanted, runs)
     page = Page(
         suite=loaded.name,

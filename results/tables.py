@@ -108,6 +108,7 @@ def plain(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
         "baseline": table.baseline,
+        "uncompared": table.uncompared,
         "level": table.level,
         "rows": [
             {
