@@ -16,7 +16,7 @@ from hbi.metrics.saved import Saved
 from hbi.models.estimator_training import EstimatorTraining
 
 SIMILARITY = "similarity.npz"
-"""Where it is kept, as hbi.metrics.saved has it: the matrix of the test split before any post-processing, the column of
+"""Where it is kept, as hbi.metrics.saved has it: the scores of the test split before any post-processing, the column of
 each caption's video, and the bank where there is one."""
 
 Arrays = dict[str, NDArray[Any]]
@@ -34,7 +34,8 @@ def evaluate(work: Work, folder: Path) -> tuple[dict[str, float], Arrays | None]
         arrays = {name: values for name, values in vars(found).items() if values is not None}
         write_atomically(folder / SIMILARITY, lambda file: np.savez(file, **arrays))
     metrics, ranked = _ranked(work, found)
-    if work.spec.evaluation.post_processing == "none":  # after any, there is no one matrix for both directions
+    one_matrix = work.spec.evaluation.post_processing == "none" and found.video_to_text is None
+    if one_matrix:  # for both directions
         metrics |= plugin_values(found.similarity, found.groups)
     return metrics, {way: _exact(rank) for way, rank in ranked.items()}
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from hbi.config import EstimatorConfig, HBIConfig, SystemConfig
+from hbi.config import DiffusionRetConfig, EstimatorConfig, HBIConfig, SystemConfig
 from hbi.errors import InputError, RunFailure
 from hbi.models import System, build, released
 from hbi.models.clip_system import ClipSystem
+from hbi.models.diffusionret import DiffusionRet
 from hbi.models.estimator_training import EstimatorTraining
 from hbi.models.hbi import HBI
 from hbi.weights import fit, read_weights
@@ -27,7 +28,18 @@ def untrained(spec: RunSpec, store: Path) -> System:
         finished(store / spec.after)
         teacher = config.teacher.model_copy(update={"estimator": str(weights_of(store / spec.after))})
         config = config.model_copy(update={"teacher": teacher})
+    if spec.after and isinstance(config, DiffusionRetConfig):
+        return _second_stage(config, spec.seed, store / spec.after)
     return build(config, spec.seed)
+
+
+def _second_stage(config: DiffusionRetConfig, seed: int, folder: Path) -> DiffusionRet:
+    """The model of ``config`` whose first stage the run in ``folder`` has trained."""
+    finished(folder)
+    model = build(config.model_copy(update={"pretrained": None}), seed)
+    assert isinstance(model, DiffusionRet)
+    model.start_from(read_weights(weights_of(folder)), weights_of(folder))
+    return model
 
 
 def source_of(spec: RunSpec, store: Path) -> HBI:

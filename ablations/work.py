@@ -24,7 +24,7 @@ from hbi.models import Encoded, System
 from hbi.models.hbi_qa import HBIQA
 from hbi.seeds import spread
 from hbi.training.distributed import share
-from hbi.training.evaluate import BLOCK, encode, evaluating, predicted_answers, scores
+from hbi.training.evaluate import BLOCK, encode, evaluating, predicted_answers, rankings
 from hbi.training.features import Features, weights_hash
 from hbi.training.loop import Event
 from suites.spec import RunSpec
@@ -56,7 +56,7 @@ class Work:
     def _clips(self, frames: FrameCache, cache: Path, progress: Progress) -> dict[str, ClipSource]:
         """Of every split; of a frozen encoder its features, unless augmentation changes the frames at each use."""
         data, model, precision = self.spec.data, self.model, self.spec.training.precision
-        frozen = isinstance(self.spec.model, ClipSystemConfig) and self.spec.model.freeze == "encoder"
+        frozen = isinstance(self.spec.model, ClipSystemConfig) and not self.spec.model.trains_encoder
         weights = weights_hash(model) if frozen else ""
         found: dict[str, ClipSource] = {}
         for name, split in self.splits.items():
@@ -72,14 +72,17 @@ class Work:
         """Of a split's captions and videos, and of the bank with them where the evaluation asks for one."""
         with evaluating(self.model):
             text, video = self._encoded(split)
-            found = Saved(scores(self.model, text, video).numpy(), np.asarray(self.splits[split].video_of))
+            by_way = rankings(self.model, text, video)
+            found = Saved(by_way["t2v"].numpy(), np.asarray(self.splits[split].video_of))
+            if by_way["v2t"] is not by_way["t2v"]:
+                found = replace(found, video_to_text=by_way["v2t"].numpy())
             if BANK not in self.splits:
                 return found
             bank_text, bank_video = self._encoded(BANK)
             return replace(
                 found,
-                bank_texts=scores(self.model, bank_text, video).numpy(),
-                bank_videos=scores(self.model, text, bank_video).numpy(),
+                bank_texts=rankings(self.model, bank_text, video, ["t2v"])["t2v"].numpy(),
+                bank_videos=rankings(self.model, text, bank_video, ["v2t"])["v2t"].numpy(),
             )
 
     def _encoded(self, split: str) -> tuple[Encoded, Encoded]:
@@ -98,7 +101,9 @@ class Work:
         groups = None if found.groups is None else found.groups.tolist()
 
         def of(way: Direction) -> NDArray[np.float64]:
-            matrix = processed(found.similarity, way, asked.post_processing, scale, found.bank(way))
+            hub = asked.qb_norm_hub[way == "v2t"]
+            bank, nearest = found.bank(way), asked.qb_norm_nearest
+            matrix = processed(found.scores(way), way, asked.post_processing, scale, bank, nearest, hub)
             return ranks(matrix, way, groups, asked.ties)
 
         return {"t2v": of("t2v"), "v2t": of("v2t")}

@@ -11,7 +11,7 @@ from hbi.cost.statistics import fitted_exponent
 STAGES = {
     "encode text": ("encode text",),
     "encode video": ("encode video",),
-    "score N × N": ("similarity",),
+    "score N × N": ("similarity", "re-ranking"),
     "answer": ("answer",),
     "interactions": ("game", "estimator"),
     "training step": ("training step",),
@@ -27,6 +27,7 @@ PARTS = {
     "temporal": ("temporal",),
     "token merging": ("merge",),
     "similarity, a pair": ("similarity",),
+    "re-ranking": ("re-ranking",),
     "interactions, a pair": ("game", "estimator"),
     "student, a pair": ("student",),
     "training step": ("training step",),

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
-from pathlib import Path
 from typing import get_args
 
 from hbi.cost.machine import PowerState
@@ -66,6 +65,7 @@ _TERMS = {
     "temporal": "the transformer over the frames of a video",
     "token merging": "a caption's words and a video's frames into those of the upper levels",
     "similarity": "that of the whole gallery, divided by its number of pairs",
+    "re-ranking": "that of the best candidates of the gallery's captions, and of its videos",
     "interactions": "what the teacher computes for a pair, over all levels; in training alone",
     "student": "the network that learns them, over all levels; in training alone",
     "evaluations": "worths of coalitions that its draws stand for, 4 × samples × cells; all by matrix products",

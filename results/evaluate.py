@@ -31,8 +31,8 @@ def evaluate(
     """The metrics of the matrix in ``file`` (see hbi.metrics.saved), as a record would keep them.
 
     ``scale`` is that of the post-processing; none: its own default. A direction for which ``qb-norm`` finds no bank
-    is left out, and so are the metrics of plug-ins after any post-processing, which has no one matrix for both
-    directions. Raises InputError.
+    is left out, and so are the metrics of plug-ins where there is no one matrix for both directions, as after any
+    post-processing. Raises InputError.
     """
     for option, value, known in (
         ("ties", ties, get_args(Ties)),
@@ -47,10 +47,10 @@ def evaluate(
         metrics: dict[str, float] = {}
         for way in _directions(saved, post_processing):
             method = cast(PostProcessing, post_processing)
-            scores = processed(saved.similarity, way, method, scale, saved.bank(way))
+            scores = processed(saved.scores(way), way, method, scale, saved.bank(way))
             rank = ranks(scores, way, _list(saved), cast(Ties, ties))
             metrics |= {f"{way}/{name}": value for name, value in summarise(rank).items()}
-        if post_processing == "none":
+        if post_processing == "none" and saved.video_to_text is None:
             column = np.arange(len(saved.similarity)) if saved.groups is None else saved.groups
             metrics |= plugin_values(saved.similarity, column)
     except (ValueError, RunFailure) as error:
@@ -69,7 +69,7 @@ def _directions(saved: Saved, post_processing: str) -> tuple[Direction, ...]:
     """Those that there are scores for after the post-processing. Raises ValueError where it cannot be done."""
     if post_processing == "none":
         return "t2v", "v2t"
-    if not all(map(_finite, (saved.similarity, saved.bank_texts, saved.bank_videos))):
+    if not all(map(_finite, (saved.similarity, saved.video_to_text, saved.bank_texts, saved.bank_videos))):
         raise ValueError(f"{post_processing} needs finite scores")
     if post_processing == "dsl":
         return "t2v", "v2t"

@@ -73,6 +73,14 @@ class EvaluationConfig(Config):
     qb_norm_scale: float = Field(
         INVERTED_SOFTMAX_SCALE, gt=0, description="Factor on the scores in the inverted softmax of qb-norm."
     )
+    qb_norm_nearest: int = Field(
+        1, ge=1, description="Best candidates of a query of the bank that qb-norm counts for it, to find hubs."
+    )
+    qb_norm_hub: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+        (1, 1),
+        description="Queries of the bank, captions (t2v) and videos (v2t), that a candidate is to be counted for to be "
+        "a hub; only queries whose best candidate is a hub are changed by qb-norm.",
+    )
     bank: int = Field(
         5000,
         ge=1,

@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from hbi.config import CaseConfig, CostOptions, HBIConfig, HBIQAConfig
+from hbi.config import CaseConfig, ClipSystemConfig, CostOptions, HBIQAConfig
 from hbi.config.cost import Size
 from hbi.cost.stages import sizes_of, untrained
 from hbi.data.batches import Batch
 from hbi.errors import InputError
+from hbi.metrics.retrieval import Direction
 from hbi.models.base import initialised
-from hbi.models.hbi import HBI
+from hbi.models.clip_system import ClipSystem
 from hbi.models.hbi_qa import HBIQA
-from hbi.training.evaluate import block_side, free_memory, scores
+from hbi.training.evaluate import block_side, free_memory, rankings
 from hbi.training.step import Step, autocast
 
 QUERY, VIDEO = "encode one query", "encode one video"
@@ -38,19 +39,19 @@ DISTINCT = 4
 """Captions and videos that a gallery repeats: what they hold changes no time."""
 
 
-def model_of(case: CaseConfig) -> HBIConfig:
+def model_of(case: CaseConfig) -> ClipSystemConfig:
     """What the case's system is. Raises InputError where it is none whose cost is known."""
-    if not isinstance(case.model, HBIConfig):
+    if not isinstance(case.model, ClipSystemConfig):
         raise InputError(f"cost: {case.label} is no retrieval system ({case.model.system}); leave it out")
     return case.model
 
 
-def timed(config: HBIConfig) -> tuple[str, ...]:
+def timed(config: ClipSystemConfig) -> tuple[str, ...]:
     """Those of TIMED that the system makes."""
     return (QUERY, VIDEO, ANSWER) if isinstance(config, HBIQAConfig) else (QUERY, VIDEO, ONE, ALL)
 
 
-def remembered(config: HBIConfig) -> tuple[str, ...]:
+def remembered(config: ClipSystemConfig) -> tuple[str, ...]:
     """The calls whose memory is measured."""
     return (VIDEO, STEP) if isinstance(config, HBIQAConfig) else (VIDEO, ALL, STEP)
 
@@ -60,7 +61,7 @@ def items_of(name: str, options: CostOptions) -> int:
     return {ONE: options.gallery, ALL: options.gallery**2}.get(name, 1)
 
 
-def system(case: CaseConfig, options: CostOptions, device: torch.device) -> HBI:
+def system(case: CaseConfig, options: CostOptions, device: torch.device) -> ClipSystem:
     """The case's system with random weights, for evaluation. Raises InputError as ``hbi.cost.stages.stages`` does."""
     config = model_of(case)
     with initialised(0, "cost"):
@@ -68,7 +69,7 @@ def system(case: CaseConfig, options: CostOptions, device: torch.device) -> HBI:
         return untrained(config, sizes).to(device).eval()
 
 
-def timed_call(name: str, model: HBI, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
+def timed_call(name: str, model: ClipSystem, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
     """The call ``name`` of TIMED, to be made ``as_evaluated``. All inputs lie on the device."""
     device = model.logit_scale.device
     if name == QUERY:
@@ -82,7 +83,9 @@ def timed_call(name: str, model: HBI, case: CaseConfig, options: CostOptions) ->
         return partial(torch.no_grad()(model.answers), text.select(slice(1)), video.select(slice(1)))
     gallery = torch.arange(options.gallery, device=device) % DISTINCT
     text, video = text.select(slice(1) if name == ONE else gallery), video.select(gallery)
-    return partial(scores, model, text, video, block_side(text, video, free_memory(device)))
+    side = block_side(text, video, free_memory(device))
+    ways: tuple[Direction, ...] = ("t2v",) if name == ONE else ("t2v", "v2t")
+    return lambda: rankings(model, text, video, ways, side)["t2v"]
 
 
 def as_evaluated(name: str, device: torch.device, precision: str) -> AbstractContextManager[None]:
@@ -91,13 +94,13 @@ def as_evaluated(name: str, device: torch.device, precision: str) -> AbstractCon
     return autocast(device, precision if name in (QUERY, VIDEO) else "fp32")
 
 
-def training_step(model: HBI, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
+def training_step(model: ClipSystem, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
     """Forward and backward pass of a batch, without the optimiser; of an encoder that is frozen, the features of frames
     are given."""
     model.train()
     step, draw = Step(model, options.precision), _draw(model)
     frames, mask = _videos(model, case.batch, case.frames)
-    if model.config.freeze == "encoder":
+    if not model.config.trains_encoder:
         frames = torch.randn(*mask.shape, model.encoder.width, generator=draw, device=mask.device)
     rows = torch.arange(case.batch, device=mask.device)
     batch = Batch(*_captions(model, case.batch, case.words), frames, mask, rows, torch.zeros_like(rows))
@@ -148,19 +151,19 @@ def run(call: Callable[[], object]) -> None:
 # ---- random items ---------------------------------------------------------------------------------------------------
 
 
-def _captions(model: HBI, number: int, words: int) -> tuple[Tensor, Tensor]:
+def _captions(model: ClipSystem, number: int, words: int) -> tuple[Tensor, Tensor]:
     """Token ids and mask [N,T]."""
     device, known = model.logit_scale.device, model.encoder.clip.vocab_size
     ids = torch.randint(1, known, (number, words), generator=_draw(model), device=device)
     return ids, torch.ones_like(ids, dtype=torch.bool)
 
 
-def _videos(model: HBI, number: int, frames: int) -> tuple[Tensor, Tensor]:
+def _videos(model: ClipSystem, number: int, frames: int) -> tuple[Tensor, Tensor]:
     """Frames [N,F,3,S,S] uint8 and mask [N,F]."""
     device, shape = model.logit_scale.device, (number, frames, 3, model.image_size, model.image_size)
     pictures = torch.randint(256, shape, generator=_draw(model), dtype=torch.uint8, device=device)
     return pictures, torch.ones(number, frames, dtype=torch.bool, device=device)
 
 
-def _draw(model: HBI) -> Generator:
+def _draw(model: ClipSystem) -> Generator:
     return Generator(model.logit_scale.device).manual_seed(0)

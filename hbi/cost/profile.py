@@ -33,7 +33,7 @@ from hbi.cost.machine import energy
 from hbi.cost.memory import peak_memory
 from hbi.cost.report import CaseCost, CostReport, Count, Latency, Memory, Point
 from hbi.cost.stages import evaluations, parameters, sizes_of, stages
-from hbi.models.hbi import HBI
+from hbi.models.clip_system import ClipSystem
 
 Progress = Callable[[str, int, int], None]
 Stages = dict[str, FlopReport]
@@ -182,7 +182,7 @@ def _memory(
     return Memory(bytes=peak.bytes, how=peak.method)
 
 
-def _built(config: CostConfig, device: torch.device, progress: Progress) -> dict[str, HBI]:
+def _built(config: CostConfig, device: torch.device, progress: Progress) -> dict[str, ClipSystem]:
     """The models of all cases by label: they are timed in turn, so all of them live at the same time."""
     models = {}
     for number, case in enumerate(config.cases):
@@ -201,7 +201,7 @@ def _possible(case: CaseConfig, memory: Mapping[str, Memory]) -> list[str]:
 
 
 def _timed(
-    models: Mapping[str, HBI],
+    models: Mapping[str, ClipSystem],
     possible: Mapping[str, Collection[str]],
     device: torch.device,
     seed: int,
@@ -255,7 +255,7 @@ def _raw(samples: Mapping[str, Samples], where: str = "") -> Raw:
 
 def _energies(
     config: CostConfig,
-    models: Mapping[str, HBI],
+    models: Mapping[str, ClipSystem],
     samples: Mapping[str, Samples],
     device: torch.device,
     progress: Progress,

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hbi.config import LEVELS, HBIConfig, Level, TeacherConfig, imported
+from hbi.config import LEVELS, ClipSystemConfig, HBIConfig, Level, TeacherConfig, imported
 from hbi.cost.flops import FlopReport, count_flops
 from hbi.data.batches import Batch
 from hbi.errors import InputError
@@ -14,6 +14,7 @@ from hbi.games.estimator import BanzhafEstimator
 from hbi.models import Encoded
 from hbi.models.banzhaf_loss import teacher_logits
 from hbi.models.base import initialised
+from hbi.models.clip_system import ClipSystem
 from hbi.models.encoder import ClipEncoder, encoder_sizes, positions
 from hbi.models.hbi import HBI
 from hbi.models.hbi_qa import HBIQA
@@ -27,7 +28,7 @@ PATCH = 16
 
 
 def stages(
-    config: HBIConfig,
+    config: ClipSystemConfig,
     words: int,
     frames: int,
     batch: int | None = 128,
@@ -45,12 +46,13 @@ def stages(
 
     "text encoder"          the words of a caption through the encoder
     "frame encoder"         the frames of a video through it, from uint8 on
-    "temporal"              the transformer over the frames of a video
-    "merge/SIDE/LEVEL"      an item's tokens become those of LEVEL; SIDE is text or video
-    "scores/SIDE/LEVEL"     the scores of an item's tokens
+    "temporal"              what sees the frames of a video in time, where the system has such a part
+    "merge/SIDE/LEVEL"      of HBI: an item's tokens become those of LEVEL; SIDE is text or video
+    "scores/SIDE/LEVEL"     of HBI: the scores of an item's tokens
     "encode text"           all that evaluation computes of a caption: the encoder, and what follows for scored levels
     "encode video"          the same of a video
     "similarity"            of the gallery, all scored levels
+    "re-ranking"            of the best candidates of its queries and of its videos, where the system has such a part
     "answer"                to a question, about a video, both encoded; of systems that answer
     "game/LEVEL"            the interactions of a pair, from its cosines and scores on, as the teacher computes them
     "estimator/LEVEL"       instead, where the teacher is a network
@@ -62,25 +64,25 @@ def stages(
                             gradient; frames that go through a frozen encoder are left out, for their features are
                             computed once
 
-    The encoder and the temporal transformer are counted on the meta device, whatever their size. What follows them
+    The encoder and the temporal part are counted on the meta device, whatever their size. What follows them
     sorts, clusters and draws by value, and is computed on the CPU, on random tokens: the nodes of an exact game, whose
     number follows from the spread of its scores, are those of an untrained model. No weights are read but a teacher's,
     and where that network is still to be trained it has the published width. Raises InputError as ``sizes_of`` does.
     """
     sizes = sizes_of(config, words, frames, resolution)
     with torch.device("meta"):
-        towers = untrained(config.model_copy(update={"teacher": None}), sizes)
+        towers = untrained(_taught_by(config, None), sizes)
     with initialised(0, "cost"):
         rest = _without_towers(config, sizes)
         with torch.no_grad():
             reports = _of_an_item(towers.eval(), rest.eval(), words, frames)
-            reports |= _of_pairs(rest, words, frames, gallery)
+            reports |= _of_pairs(towers, rest, words, frames, gallery)
         if batch:
             reports["training step"] = _training_step(towers.train(), rest.train(), words, frames, batch)
     return reports
 
 
-def evaluations(config: HBIConfig, words: int, frames: int) -> dict[Level, int]:
+def evaluations(config: ClipSystemConfig, words: int, frames: int) -> dict[Level, int]:
     """How many worths of coalitions the draws of each level's teacher stand for, of one pair: 4 · samples · cells;
     empty without a teacher.
 
@@ -89,26 +91,30 @@ def evaluations(config: HBIConfig, words: int, frames: int) -> dict[Level, int]:
     is no factor of the FLOPs. The exact teacher integrates over weights and maxima, and a network reads similarities:
     both draw none, 0.
     """
-    teacher = config.teacher
+    teacher = config.teacher if isinstance(config, HBIConfig) else None
     if teacher is None:
         return {}
     drawn = teacher.samples if teacher.method in DRAWING else 0
     with initialised(0, "cost"), torch.no_grad():
         rest = _without_towers(config, sizes_of(config, words, frames)).train()
+        assert isinstance(rest, HBI)
         pair = _encoded_pair(rest, words, frames)
-        return {level: 4 * drawn * rest.game(level, *pair).cells.numel() for level in config.levels}
+        return {level: 4 * drawn * rest.game(level, *pair).cells.numel() for level in rest.config.levels}
 
 
-def parameters(config: HBIConfig, resolution: int | None = None) -> tuple[int, int]:
+def parameters(config: ClipSystemConfig, resolution: int | None = None) -> tuple[int, int]:
     """Weights, and those of them that are trained; a teacher's network is no part of the system."""
-    teacher = config.teacher and TeacherConfig()  # one without a file: the students are the same
+    if isinstance(config, HBIConfig) and config.teacher:
+        config = _taught_by(config, TeacherConfig())  # one without a file: the students are the same
     with torch.device("meta"):
-        system = untrained(config.model_copy(update={"teacher": teacher}), sizes_of(config, resolution=resolution))
+        system = untrained(config, sizes_of(config, resolution=resolution))
     every = list(system.parameters())
     return sum(one.numel() for one in every), sum(one.numel() for one in every if one.requires_grad)
 
 
-def sizes_of(config: HBIConfig, words: int = 1, frames: int = 1, resolution: int | None = None) -> dict[str, Any]:
+def sizes_of(
+    config: ClipSystemConfig, words: int = 1, frames: int = 1, resolution: int | None = None
+) -> dict[str, Any]:
     """Sizes of the encoder, in open_clip's format, for frames of that ``resolution`` (none: its own).
 
     Raises InputError for more tokens than it has positions, or frames smaller than one of its patches.
@@ -125,12 +131,17 @@ def sizes_of(config: HBIConfig, words: int = 1, frames: int = 1, resolution: int
     return sizes
 
 
-def untrained(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
+def untrained(config: ClipSystemConfig, sizes: dict[str, Any]) -> ClipSystem:
     """The system with random weights; a teacher's network that is still to be trained has the published width."""
-    system: HBI = imported(config.builder)(config.model_copy(update={"pretrained": None}), 0, sizes)
-    if config.teacher and config.teacher.needs:
+    system: ClipSystem = imported(config.builder)(config.model_copy(update={"pretrained": None}), 0, sizes)
+    if isinstance(system, HBI) and system.config.teacher and system.config.teacher.needs:
         system.teach(BanzhafEstimator())
     return system
+
+
+def _taught_by(config: ClipSystemConfig, teacher: TeacherConfig | None) -> ClipSystemConfig:
+    """The same with another teacher, where it is of a kind that has one."""
+    return config.model_copy(update={"teacher": teacher}) if isinstance(config, HBIConfig) else config
 
 
 # ---- the two halves -------------------------------------------------------------------------------------------------
@@ -152,7 +163,7 @@ class _FreeTemporal(TemporalTransformer):
         return torch.randn_like(frames).requires_grad_()
 
 
-def _without_towers(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
+def _without_towers(config: ClipSystemConfig, sizes: dict[str, Any]) -> ClipSystem:
     """The system with a free encoder of the same outer ``sizes`` and a free temporal transformer; videos come as
     features of their frames."""
     side, heads = sizes["vision_cfg"]["image_size"], sizes["text_cfg"]["heads"]
@@ -163,14 +174,14 @@ def _without_towers(config: HBIConfig, sizes: dict[str, Any]) -> HBI:
     }
     system = untrained(config.model_copy(update={"temporal_layers": 1}), smallest)
     system.encoder, system.temporal = _FreeEncoder(smallest), _FreeTemporal(heads, 0, heads, 1)
-    system.encoder.learns = config.freeze != "encoder"
+    system.encoder.learns = config.trains_encoder
     return system
 
 
 # ---- the stages -----------------------------------------------------------------------------------------------------
 
 
-def _of_an_item(towers: HBI, rest: HBI, words: int, frames: int) -> dict[str, FlopReport]:
+def _of_an_item(towers: ClipSystem, rest: ClipSystem, words: int, frames: int) -> dict[str, FlopReport]:
     caption, video = _captions(1, words), _videos(1, frames, rest)
     of_words = count_flops(towers.encoder.words, *_on_meta(caption))
     of_frames = count_flops(towers.frame_features, _pictures(1, frames, towers))
@@ -182,6 +193,14 @@ def _of_an_item(towers: HBI, rest: HBI, words: int, frames: int) -> dict[str, Fl
         "encode text": of_words + count_flops(rest.encode_text, *caption),
         "encode video": of_frames + in_time + count_flops(rest.encode_video, *video),
     }
+    if not in_time.by_operation:
+        del reports["temporal"]
+    return reports | (_of_levels(rest, caption, video) if isinstance(rest, HBI) else {})
+
+
+def _of_levels(rest: HBI, caption: tuple[Tensor, Tensor], video: tuple[Tensor, Tensor]) -> dict[str, FlopReport]:
+    """Merging of an item's tokens, and their scores."""
+    reports: dict[str, FlopReport] = {}
     sides = {
         "text": (rest.encoder.words(*caption), caption[1], rest.text_merge, rest.word_scores),
         "video": (rest.temporal(*video), video[1], rest.video_merge, rest.frame_scores),
@@ -197,11 +216,28 @@ def _of_an_item(towers: HBI, rest: HBI, words: int, frames: int) -> dict[str, Fl
     return reports
 
 
-def _of_pairs(rest: HBI, words: int, frames: int, gallery: tuple[int, int]) -> dict[str, FlopReport]:
+def _of_pairs(
+    towers: ClipSystem, rest: ClipSystem, words: int, frames: int, gallery: tuple[int, int]
+) -> dict[str, FlopReport]:
     pair = _encoded_pair(rest.eval(), words, frames)
-    reports = {"similarity": count_flops(rest.similarity, *map(_many, pair, gallery))}
+    reports = {"similarity": count_flops(towers.similarity, *map(_many, pair, gallery))}
+    reranking = count_flops(_rerank, towers, gallery, *map(_many, pair, gallery))
+    if reranking.total:
+        reports["re-ranking"] = reranking
     if isinstance(rest, HBIQA):
         reports["answer"] = count_flops(rest.answers, *pair)
+    return reports | (_of_games(rest, words, frames) if isinstance(rest, HBI) else {})
+
+
+def _rerank(towers: ClipSystem, gallery: tuple[int, int], text: Encoded, video: Encoded) -> None:
+    similarity = torch.empty(gallery, device="meta")
+    for way in ("t2v", "v2t"):
+        towers.reranked(way, text, video, similarity)
+
+
+def _of_games(rest: HBI, words: int, frames: int) -> dict[str, FlopReport]:
+    """Teacher and student on a pair."""
+    reports: dict[str, FlopReport] = {}
     teacher, departures = rest.config.teacher, rest.config.departures
     if teacher is None:
         return reports
@@ -219,9 +255,9 @@ def _of_pairs(rest: HBI, words: int, frames: int, gallery: tuple[int, int]) -> d
     return reports
 
 
-def _training_step(towers: HBI, rest: HBI, words: int, frames: int, batch: int) -> FlopReport:
+def _training_step(towers: ClipSystem, rest: ClipSystem, words: int, frames: int, batch: int) -> FlopReport:
     captions, videos = _captions(batch, words), _videos(batch, frames, rest)
-    learns = rest.config.freeze != "encoder"
+    learns = rest.config.trains_encoder
     rows = torch.arange(batch)
 
     def encode() -> None:
@@ -240,9 +276,11 @@ def _training_step(towers: HBI, rest: HBI, words: int, frames: int, batch: int) 
     return count_flops(encode) + count_flops(compare) + _adamw(towers) + _adamw(rest)
 
 
-def _adamw(system: HBI) -> FlopReport:
+def _adamw(system: ClipSystem) -> FlopReport:
     """Its step on the weights that have a gradient, as one kernel makes it (hbi.training.optimiser)."""
     weights = [torch.empty_like(one, device="meta") for one in system.parameters() if one.grad is not None]
+    if not weights:
+        return FlopReport(0, 0, {})
     steps = [torch.empty((), device="meta") for _ in weights]
     rates = {"lr": 1.0, "beta1": 0.9, "beta2": 0.9, "weight_decay": 0.2, "eps": 1.0}
     step = partial(torch._fused_adamw_, amsgrad=False, maximize=False, **rates)
@@ -257,7 +295,7 @@ def _captions(number: int, words: int) -> tuple[Tensor, Tensor]:
     return torch.ones(number, words, dtype=torch.int64), torch.ones(number, words, dtype=torch.bool)
 
 
-def _videos(number: int, frames: int, system: HBI) -> tuple[Tensor, Tensor]:
+def _videos(number: int, frames: int, system: ClipSystem) -> tuple[Tensor, Tensor]:
     """Features of frames [N,F,D] and mask [N,F]."""
     return torch.randn(number, frames, system.encoder.width), torch.ones(number, frames, dtype=torch.bool)
 
@@ -267,13 +305,13 @@ def _on_meta(tensors: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def _pictures(number: int, frames: int, system: HBI) -> Tensor:
+def _pictures(number: int, frames: int, system: ClipSystem) -> Tensor:
     """[N,F,3,S,S] uint8 on the meta device."""
     side = system.image_size
     return torch.empty(number, frames, 3, side, side, dtype=torch.uint8, device="meta")
 
 
-def _encoded_pair(system: HBI, words: int, frames: int) -> tuple[Encoded, Encoded]:
+def _encoded_pair(system: ClipSystem, words: int, frames: int) -> tuple[Encoded, Encoded]:
     return system.encode_text(*_captions(1, words)), system.encode_video(*_videos(1, frames, system))
 
 

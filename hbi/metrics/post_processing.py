@@ -23,12 +23,14 @@ def processed(
     method: PostProcessing,
     scale: float | None = None,
     bank: Scores | None = None,
+    nearest: int = 1,
+    hub: int = 1,
 ) -> Scores:
     """scores [N,M], captions × videos, as the queries of ``direction`` rank by them; a matrix for each direction.
 
     ``bank``, of qb-norm, laid out as the scores are: of other captions [B,M] for t2v, of other videos [N,B] for v2t.
-    ``scale``: none is the method's own default. Where a video has several captions, the scores of all of them are
-    processed, and the best of them counts afterwards.
+    ``scale``: none is the method's own default. ``nearest`` and ``hub``: as of ``dynamic_inverted_softmax``. Where a
+    video has several captions, the scores of all of them are processed, and the best of them counts afterwards.
     """
     if method == "none":
         return scores
@@ -39,7 +41,7 @@ def processed(
         raise ValueError("qb-norm needs a bank of queries")
     else:
         others = bank if direction == "t2v" else bank.T
-        found = dynamic_inverted_softmax(queries, others, scale or INVERTED_SOFTMAX_SCALE)
+        found = dynamic_inverted_softmax(queries, others, scale or INVERTED_SOFTMAX_SCALE, nearest, hub)
     return found if direction == "t2v" else found.T
 
 
@@ -53,16 +55,18 @@ def dual_softmax(scores: Scores, scale: float = DUAL_SOFTMAX_SCALE) -> NDArray[n
 
 
 def dynamic_inverted_softmax(
-    scores: Scores, bank: Scores, scale: float = INVERTED_SOFTMAX_SCALE
+    scores: Scores, bank: Scores, scale: float = INVERTED_SOFTMAX_SCALE, nearest: int = 1, hub: int = 1
 ) -> NDArray[np.float64]:
     """QB-Norm (arXiv 2112.12777): scores [Q,C] against how much a bank of other queries [B,C] likes each candidate.
 
-    Only queries whose best candidate is the best of some query of the bank are changed. The paper divides
-    exp(scale · score) by its sum over the bank; this is the logarithm of that over ``scale``, which orders alike and
-    does not overflow.
+    Only queries whose best candidate is a hub are changed: one that is among the ``nearest`` best of at least ``hub``
+    queries of the bank (1 and 1 in the paper; DiCoSA asks for more queries). The paper divides exp(scale · score) by
+    its sum over the bank; this is the logarithm of that over ``scale``, which orders alike and does not overflow.
     """
-    liked = np.unique(bank.argmax(1))
-    changed = np.isin(scores.argmax(1), liked)
+    nearest = min(nearest, bank.shape[1])
+    best = bank.argmax(1) if nearest == 1 else np.argpartition(-bank, nearest - 1, axis=1)[:, :nearest]
+    liked = np.bincount(best.ravel(), minlength=bank.shape[1])
+    changed = liked[scores.argmax(1)] >= hub
     parts = (scale * bank[:, columns].astype(np.float64) for columns in blocks(bank, axis=1))
     popularity = np.concatenate([logsumexp(part, axis=0) for part in parts]) / scale  # [C]
     chosen = scores.astype(np.float64)

@@ -1,6 +1,7 @@
 """Similarity matrices in files (npy, npz), with the video of each caption and banks of queries where there are any.
 
 An npz holds ``similarity`` [N,M], captions × videos, and may hold ``groups`` [N], the column of each caption's video,
+``video_to_text`` [N,M], by which videos rank captions where they do so by other scores than captions rank videos,
 ``bank_texts`` [B,M], scores of other captions with the videos, and ``bank_videos`` [N,B], of the captions with others.
 """
 
@@ -27,6 +28,11 @@ class Saved:
     groups: NDArray[np.int64] | None = None
     bank_texts: Scores | None = None
     bank_videos: Scores | None = None
+    video_to_text: Scores | None = None
+
+    def scores(self, direction: Direction) -> Scores:
+        """[N,M], by which the queries of ``direction`` rank."""
+        return self.similarity if direction == "t2v" or self.video_to_text is None else self.video_to_text
 
     def bank(self, direction: Direction) -> Scores | None:
         """Scores of other queries of ``direction``: captions [B,M], or videos [N,B]."""
@@ -43,16 +49,17 @@ def read_similarity(file: Path, groups: Path | None = None) -> Saved:
         raise InputError(f"{file}: no array 'similarity'; it holds: {', '.join(arrays) or 'nothing'}")
     similarity = _scores(file, "similarity", arrays["similarity"])
     captions, videos = similarity.shape
-    banks = {name: _scores(file, name, arrays[name]) for name in ("bank_texts", "bank_videos") if name in arrays}
-    for name, axis, length in (("bank_texts", 1, videos), ("bank_videos", 0, captions)):
-        if name in banks and banks[name].shape[axis] != length:
-            raise InputError(f"{file}: {name} {list(banks[name].shape)} does not fit similarity [{captions}, {videos}]")
+    others = ("bank_texts", "bank_videos", "video_to_text")
+    found = {name: _scores(file, name, arrays[name]) for name in others if name in arrays}
+    for name, axes in (("bank_texts", {1}), ("bank_videos", {0}), ("video_to_text", {0, 1})):
+        if name in found and any(found[name].shape[axis] != similarity.shape[axis] for axis in axes):
+            raise InputError(f"{file}: {name} {list(found[name].shape)} does not fit similarity [{captions}, {videos}]")
     column = None
     if groups:
         column = _groups(groups, _read_groups(groups))
     elif "groups" in arrays:
         column = _groups(file, arrays["groups"])
-    return Saved(similarity, column, **banks)
+    return Saved(similarity, column, **found)
 
 
 def _arrays(file: Path, alone: str) -> dict[str, NDArray[Any]]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hbi.data.batches import Batch
 from hbi.files import write_atomically
+from hbi.metrics.retrieval import Direction
 from hbi.seeds import spread
 
 
@@ -78,6 +79,12 @@ class System(nn.Module):
         those of ``published_encoders`` 1/processes of it."""
         return True
 
+    @property
+    def block(self) -> int:
+        """Captions, and videos, that are scored together, from the first on, because their scores depend on each
+        other (as one published code has it); 1: a score depends on its pair alone."""
+        return 1
+
     def encode_text(self, token_ids: Tensor, mask: Tensor) -> Encoded:
         """token_ids [N,T] int64, mask [N,T] bool → N encoded captions."""
         raise NotImplementedError
@@ -94,6 +101,11 @@ class System(nn.Module):
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:
         """[N,M], without logit scale; blocks are the caller's business."""
         raise NotImplementedError
+
+    def reranked(self, way: Direction, text: Encoded, video: Encoded, similarity: Tensor) -> Tensor:
+        """The whole ``similarity`` [N,M] as the queries of ``way`` rank by it; another tensor, on the same device,
+        only of a system that compares a query's best candidates once more."""
+        return similarity
 
     def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """Named terms of B matching pairs and their sum "total"; ``targets`` as ``targets_of`` gives them."""

@@ -9,56 +9,32 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hbi.config import LEVELS, HBIConfig, Level
-from hbi.data.preprocess import normalise
 from hbi.errors import RunFailure
 from hbi.games import TokenGame
 from hbi.games.estimator import BanzhafEstimator, load_estimator
 from hbi.games.token_game import Padding
 from hbi.models.banzhaf_loss import interaction_divergence, teacher_logits
-from hbi.models.base import Encoded, System, initialised
-from hbi.models.contrastive import contrastive, distillation, released_distillation
-from hbi.models.encoder import ClipEncoder, encoder_sizes
+from hbi.models.base import Encoded, initialised
+from hbi.models.clip_system import FROZEN as FROZEN
+from hbi.models.clip_system import ClipSystem, summed, weighted_total
+from hbi.models.contrastive import distillation, released_distillation
 from hbi.models.similarity import block_similarity, masked_softmax, token_scores, token_similarity
-from hbi.models.temporal import TemporalTransformer
 from hbi.models.token_merge import TokenMerge
-from hbi.seeds import spread
 
 Side = Literal["text", "video"]
 
-FROZEN: dict[str, tuple[str, ...]] = {
-    "nothing": (),
-    "patches": ("visual.conv1",),
-    "embeddings": (
-        *("visual.conv1", "visual.class_embedding", "visual.positional_embedding", "visual.ln_pre"),
-        *("positional_embedding", "token_embedding"),
-    ),
-    "encoder": (*("visual", "transformer", "positional_embedding", "token_embedding", "ln_final", "text_projection"),),
-}
-"""How the names of the encoder's weights begin that a HBIConfig.freeze leaves alone."""
 
-
-class HBI(System):
+class HBI(ClipSystem):
     """Words and frames (entity level) merge into phrases and clips (action), and these once more (event)."""
 
+    config: HBIConfig
     zeroes_padded_interactions: ClassVar[bool] = True
     """With the released kl_padding: what student and teacher network say of padded cells is taken for 0."""
 
     def __init__(self, config: HBIConfig, seed: int = 0, sizes: Mapping[str, Any] | None = None) -> None:
         """``sizes``: those of the encoder, in open_clip's format; none: ``config.encoder`` names them."""
-        super().__init__()
-        self.config, self.seed = config, seed
-        with initialised(seed, "encoder"):
-            self.encoder = ClipEncoder(dict(sizes or encoder_sizes(config.encoder)))
-        for name, weight in self.encoder.clip.named_parameters():
-            weight.requires_grad_(not name.startswith(FROZEN[config.freeze]))
-        self.image_size, self.context_length = self.encoder.image_size, self.encoder.context_length
+        super().__init__(config, seed, sizes)
         width, heads = self.encoder.width, self.encoder.heads
-        with initialised(seed, "temporal"):
-            self.temporal = TemporalTransformer(width, config.temporal_layers, heads, self.context_length)
-        if config.pretrained:
-            self.encoder.load(config.pretrained, config.encoder)
-            self.temporal.start_from(self.encoder)
-
         self.text_merge, self.video_merge = nn.ModuleDict(), nn.ModuleDict()
         rates = zip(LEVELS[1:], config.text_merge_rates, config.video_merge_rates, strict=True)
         for level, text_rate, video_rate in rates:
@@ -78,25 +54,11 @@ class HBI(System):
         if network := _estimator_of(config, seed):
             self.teach(network)
 
-    @property
-    def logit_scale(self) -> nn.Parameter:
-        return self.encoder.clip.logit_scale  # type: ignore[no-any-return]
+    def _of_words(self, words: Tensor, mask: Tensor) -> Encoded:
+        return self._encoded("text", words, mask)
 
-    @property
-    def gathers_whole_gradient(self) -> bool:
-        return self.config.departures.gathered_gradients == "correct"
-
-    def encode_text(self, token_ids: Tensor, mask: Tensor) -> Encoded:
-        return self._encoded("text", self.encoder.words(token_ids, mask), mask)
-
-    def encode_video(self, frames: Tensor, mask: Tensor) -> Encoded:
-        features = frames if frames.ndim == 3 else self.frame_features(frames)
-        return self._encoded("video", self.temporal(features, mask), mask)
-
-    def frame_features(self, frames: Tensor) -> Tensor:
-        flat = frames.flatten(0, 1)
-        features: Tensor = self.encoder.frames(flat if flat.is_floating_point() else normalise(flat))
-        return features.view(*frames.shape[:2], -1)
+    def _of_frames(self, frames: Tensor, mask: Tensor) -> Encoded:
+        return self._encoded("video", frames, mask)
 
     def _encoded(self, side: Side, tokens: Tensor, mask: Tensor) -> Encoded:
         """Per level what ``_at_level`` makes of it."""
@@ -130,15 +92,11 @@ class HBI(System):
         every, rates = self.config.departures.unused_levels == "released", self.config.similarity_rates
         return tuple(level for level in self.config.levels if every or rates.get(level, 0) > 0)
 
-    def _generator(self, device: torch.device, *purpose: str) -> torch.Generator:
-        """The same draws at the same step of the same seed, also after a resumption."""
-        return torch.Generator(device).manual_seed(spread(self.seed, *purpose, self.step))
-
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:
         rates = self.config.similarity_rates
         scored = self._scored_levels()
         found = {level: self._similarity(level, text, video, block_similarity) for level in scored}
-        return _sum({level: rates.get(level, 0) * similarity for level, similarity in found.items()})
+        return summed({level: rates.get(level, 0) * similarity for level, similarity in found.items()})
 
     def _similarity(
         self, level: Level, text: Encoded, video: Encoded, similarity: Callable[..., Tensor] = token_similarity
@@ -163,9 +121,6 @@ class HBI(System):
         """From now on ``network`` is the estimated teacher; it stays as it is."""
         self._estimator = [network.requires_grad_(False).eval()]
 
-    def recompute_activations(self) -> None:
-        self.encoder.recompute_activations()
-
     def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """Terms, each averaged over the levels' own units and summed over levels: "contrastive" for every level,
         "banzhaf" with a teacher, "distillation" from the entity level; "total" is their weighted sum."""
@@ -181,11 +136,10 @@ class HBI(System):
         self, similarities: Mapping[Level, Tensor], text: Encoded, video: Encoded, targets: Encoded
     ) -> dict[str, Tensor]:
         """ "contrastive/LEVEL" and, with a teacher, "banzhaf/LEVEL" of the levels in ``similarities`` [B,B] each."""
-        same = targets["video_index"]
-        if self.config.departures.same_video == "released":
-            same = torch.arange(len(same), device=same.device)
         scale = self.logit_scale.exp()
-        losses = {f"contrastive/{level}": contrastive(scale * found, same) for level, found in similarities.items()}
+        losses = {
+            f"contrastive/{level}": self._contrastive(scale * found, targets) for level, found in similarities.items()
+        }
         if self.config.teacher:
             losses |= {f"banzhaf/{level}": self._banzhaf_loss(level, text, video) for level in similarities}
         return losses
@@ -264,15 +218,6 @@ def _estimator_of(config: HBIConfig, seed: int) -> BanzhafEstimator | None:
         network.scale = teacher.scale
         return network
     return load_estimator(file, teacher.index)
-
-
-def weighted_total(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """Σ weight · loss; a loss "contrastive/entity" has the weight of "contrastive"."""
-    return _sum({name: weights[name.split("/")[0]] * loss for name, loss in losses.items()})
-
-
-def _sum(terms: Mapping[str, Tensor]) -> Tensor:
-    return torch.stack(list(terms.values())).sum(0)
 
 
 def _with_lower(levels: Iterable[Level]) -> tuple[Level, ...]:

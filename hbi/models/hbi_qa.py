@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from hbi.config import HBIQAConfig, Level
 from hbi.models.base import Encoded, initialised
+from hbi.models.clip_system import weighted_total
 from hbi.models.contrastive import divergence, released_divergence
-from hbi.models.hbi import HBI, Side, weighted_total
+from hbi.models.hbi import HBI, Side
 from hbi.models.similarity import masked_softmax
 
 

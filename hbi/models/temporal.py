@@ -1,4 +1,4 @@
-"""The temporal transformer over frames ("seqTransf" of CLIP4Clip, arXiv 2104.08860, with masked padding)."""
+"""What sees the frames of a video in their order: the three headers of CLIP4Clip (arXiv 2104.08860)."""
 
 from functools import partial
 
@@ -9,8 +9,30 @@ from torch import Tensor, nn
 from hbi.models.encoder import ClipEncoder, attention_bias
 
 
+class FramesAlone(nn.Module):
+    """Frame features [M,F,D] as they are ("meanP")."""
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return frames
+
+
+class TemporalLSTM(nn.Module):
+    """Frame features [M,F,D] → the same, aware of those before: x + LSTM(x) ("seqLSTM").
+
+    It runs forwards in time, so that padding, which comes last, changes no real frame.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(width, width, batch_first=True)
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return frames + self.lstm(frames)[0]  # type: ignore[no-any-return]
+
+
 class TemporalTransformer(nn.Module):
-    """Frame features [M,F,D] → the same, aware of their order and of each other: x + blocks(x + position)."""
+    """Frame features [M,F,D] → the same, aware of their order and of each other: x + blocks(x + position)
+    ("seqTransf", with masked padding)."""
 
     def __init__(self, width: int, layers: int, heads: int, length: int) -> None:
         super().__init__()
@@ -40,3 +62,10 @@ class TemporalTransformer(nn.Module):
         for block in self.blocks:
             x = block(x, attn_mask=bias)
         return frames + x
+
+
+def temporal_part(kind: str, encoder: ClipEncoder, layers: int) -> nn.Module:
+    """The part of that ``kind``, "seqTransf" (of so many ``layers``) or "seqLSTM"; any other leaves frames alone."""
+    if kind == "seqTransf":
+        return TemporalTransformer(encoder.width, layers, encoder.heads, encoder.context_length)
+    return TemporalLSTM(encoder.width) if kind == "seqLSTM" else FramesAlone()

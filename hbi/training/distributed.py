@@ -88,8 +88,8 @@ def _gathered(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(own) for _ in range(world())]
     dist.all_gather(parts, own)
     if tensor.requires_grad:
-        tensor.register_hook(lambda gradient: world() * gradient)
-        parts[rank()] = tensor
+        parts[rank()] = tensor.view_as(tensor)  # what else is computed of ``tensor`` does not pass the hook
+        parts[rank()].register_hook(lambda gradient: world() * gradient)
     return torch.cat(parts)
 
 

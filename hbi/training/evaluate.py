@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hbi.cost.memory import available
 from hbi.errors import RunFailure
+from hbi.metrics.retrieval import Direction
 from hbi.models import Encoded, System
 from hbi.models.hbi_qa import HBIQA
 from hbi.training.step import autocast
@@ -51,6 +52,7 @@ def scores(model: System, text: Encoded, video: Encoded, side: int | None = None
     CPU."""
     if side is None:
         side = block_side(text, video, free_memory(_device(text)))
+    side = max(1, side // model.block) * model.block  # so that it cuts between those that are scored together
     found = torch.empty(len(text), len(video))
     for row in range(0, len(text), side):
         part = text.select(slice(row, row + side))
@@ -58,6 +60,15 @@ def scores(model: System, text: Encoded, video: Encoded, side: int | None = None
             block = model.similarity(part, video.select(slice(column, column + side)))
             found[row : row + side, column : column + side] = block
     return found
+
+
+@torch.no_grad()
+def rankings(
+    model: System, text: Encoded, video: Encoded, ways: Sequence[Direction] = ("t2v", "v2t"), side: int | None = None
+) -> dict[Direction, Tensor]:
+    """``scores`` [N,M] by which the queries of each way rank; of most systems one matrix for both."""
+    similarity = scores(model, text, video, side)
+    return {way: model.reranked(way, text, video, similarity) for way in ways}
 
 
 @torch.no_grad()

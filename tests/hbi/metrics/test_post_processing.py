@@ -45,6 +45,21 @@ def test_inverted_softmax_orders_as_the_papers_quotient_where_the_bank_likes_the
     assert found[0].tolist() == scores[0].tolist()
 
 
+def test_a_hub_is_what_enough_queries_of_the_bank_have_among_their_nearest():
+    bank = np.array([[0.9, 0.8, 0.1], [0.9, 0.8, 0.1], [0.1, 0.8, 0.9]])  # nearest 1: 2 × first; nearest 2: 3 × second
+    scores = np.eye(3)
+    for nearest, hub, changed in (
+        (1, 1, [0, 2]),
+        (1, 2, [0]),
+        (1, 3, []),
+        (2, 3, [1]),
+        (2, 1, [0, 1, 2]),
+        (9, 3, [0, 1, 2]),
+    ):
+        found = processed(scores, "t2v", "qb-norm", bank=bank, nearest=nearest, hub=hub)
+        assert np.flatnonzero((found != scores).any(1)).tolist() == changed, (nearest, hub)
+
+
 def test_large_logits_do_not_overflow():
     scores = 1000 * rng.uniform(-1, 1, (5, 5))
     assert np.isfinite(dual_softmax(scores)).all()

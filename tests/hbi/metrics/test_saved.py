@@ -60,3 +60,14 @@ def test_a_large_file_is_not_copied(tmp_path: Path) -> None:
 
 def read(file: str) -> None:
     read_similarity(Path(file))
+
+
+def test_scores_of_videos_of_their_own_are_read_and_must_fit(tmp_path: Path) -> None:
+    scores, other = rng.standard_normal((2, 4, 3)).astype("f4")
+    np.savez(tmp_path / "two.npz", similarity=scores, video_to_text=other)
+    found = read_similarity(tmp_path / "two.npz")
+    np.testing.assert_array_equal(found.scores("t2v"), scores)
+    np.testing.assert_array_equal(found.scores("v2t"), other)
+    np.savez(tmp_path / "two.npz", similarity=scores, video_to_text=other.T)
+    with pytest.raises(InputError, match=r"video_to_text \[3, 4\] does not fit similarity \[4, 3\]"):
+        read_similarity(tmp_path / "two.npz")

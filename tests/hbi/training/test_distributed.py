@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from hbi.config import DeparturesConfig, HBIConfig, HBIQAConfig, TrainingConfig
+from hbi.config import (
+    DeparturesConfig,
+    DiffusionRetConfig,
+    GenerationConfig,
+    GLSCLConfig,
+    HBIConfig,
+    HBIQAConfig,
+    TrainingConfig,
+)
 from hbi.data.batches import Batch
 from hbi.errors import InputError, RunFailure
 from hbi.models import build
@@ -25,6 +33,8 @@ RELEASED = DeparturesConfig(gathered_gradients="released")
 MODELS = {
     "correct": HBIConfig(temporal_layers=1),
     "released": HBIConfig(temporal_layers=1, departures=RELEASED),
+    "one encoded tensor made of another": GLSCLConfig(temporal_layers=1, cross_att_layer=1, dropout=0.5),
+    "denoisers on a frozen model": DiffusionRetConfig(temporal_layers=1, generation=GenerationConfig(d_temp=1)),
     "questions": HBIQAConfig(temporal_layers=1, answers=5, head_width=8, dropout=0.5),
     "weights that no loss uses": HBIQAConfig(
         temporal_layers=1, answers=5, head_width=8, alignment_weight=0, teacher=None

@@ -1,53 +1,13 @@
-"""Systems: what a run trains, with every ablated part an option."""
+"""Hierarchical Banzhaf Interaction, for retrieval and for questions, with every ablated part an option."""
 
 import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import Field, model_validator
 
-from hbi.config.base import LEVELS, Choice, Config, Level, Rate, member
-
-
-class ModelConfig(Config):
-    """What a run trains."""
-
-    system: str
-
-    @property
-    def needs(self) -> str | None:
-        """Variant whose trained model this one starts from: its run comes first. None: it needs no other."""
-        return None
-
-    @property
-    def files(self) -> dict[str, str]:
-        """Paths of the files that options name, by option. Their content is part of a run's identity."""
-        return {}
-
-
-class SystemConfig(ModelConfig):
-    """What every retrieval system shares: the encoder of words and frames."""
-
-    builder: ClassVar[str]
-    task: ClassVar[Literal["retrieval", "qa"]] = "retrieval"
-
-    encoder: str = Field(
-        "tiny",
-        description="A name of open_clip's or OpenAI's (ViT-B/32), one of ours (hbi/models/encoders), or a FILE.json.",
-    )
-    pretrained: str | None = Field(
-        None, description="Weights of the encoder: an open_clip tag or a file; none trains it from scratch."
-    )
-
-    @property
-    def files(self) -> dict[str, str]:
-        named = {"encoder": self.encoder} if self.encoder.endswith(".json") else {}
-        return named | ({"pretrained": self.pretrained} if self.pretrained and is_file(self.pretrained) else {})
-
-
-def is_file(pretrained: str) -> bool:
-    """Whether these weights are a file's: open_clip's tags hold neither dots nor slashes."""
-    return "/" in pretrained or "." in pretrained
+from hbi.config.base import LEVELS, Choice, Config, Level, Rate
+from hbi.config.models.base import ClipDeparturesConfig, ClipSystemConfig
 
 
 class TeacherConfig(Config):
@@ -90,7 +50,7 @@ class TeacherConfig(Config):
         return self
 
 
-class DeparturesConfig(Config):
+class DeparturesConfig(ClipDeparturesConfig):
     """Where the published code departs from the paper, or lets padding count: "released" does as it does.
 
     Those of training, evaluation and the estimator are options there; docs/released_vs_corrected.md lists all.
@@ -131,22 +91,9 @@ class DeparturesConfig(Config):
     unused_levels: Choice = Field(
         "correct", description="Levels of rate 0 in evaluation: not computed; or computed and multiplied by 0."
     )
-    same_video: Choice = Field(
-        "correct", description="Other captions of a pair's video in the batch: positives as well; or negatives."
-    )
-    gathered_gradients: Choice = Field(
-        "correct",
-        description="Gradient through the features gathered from several processes: of the whole loss; or of the "
-        "local part alone, which leaves the encoder 1/processes of it.",
-    )
-
-    @classmethod
-    def all_released(cls) -> "DeparturesConfig":
-        """Every one of them as published."""
-        return cls.model_validate(dict.fromkeys(cls.model_fields, "released"))
 
 
-class HBIConfig(SystemConfig):
+class HBIConfig(ClipSystemConfig):
     """Hierarchical Banzhaf Interaction (arXiv 2303.14369), with every ablated part an option.
 
     The corrected losses have weights of their own, for the published ones belong to losses of another scale: 0.1 and
@@ -157,7 +104,6 @@ class HBIConfig(SystemConfig):
     builder: ClassVar[str] = "hbi.models.hbi:HBI"
 
     system: Literal["hbi"] = "hbi"
-    temporal_layers: int = Field(4, ge=1, description="Layers of the temporal transformer over frames.")
     levels: tuple[Level, ...] = Field(LEVELS, min_length=1, description="Levels that are trained.")
     similarity_rates: dict[Level, Annotated[float, Field(ge=0)]] = Field(
         default={"entity": 1.0},
@@ -173,12 +119,6 @@ class HBIConfig(SystemConfig):
     distillation_weight: float = Field(
         0.1, ge=0, description="Weight of the self-distillation from the entity level; 0: none."
     )
-    freeze: Literal["nothing", "patches", "embeddings", "encoder"] = Field(
-        "nothing",
-        description="Part of the encoder that stays as it is: the embedding of patches, as in the published retrieval; "
-        "those of patches, words and positions, as in the published question answering; or all of it, whose features "
-        "of frames are then computed once.",
-    )
     departures: DeparturesConfig = Field(
         DeparturesConfig(), description="Each place where the published code departs from the paper."
     )
@@ -187,10 +127,10 @@ class HBIConfig(SystemConfig):
     def published(cls, estimator: str = "estimator") -> dict[str, Any]:
         """What the published code sets otherwise than our defaults; ``estimator`` as in TeacherConfig."""
         return {
+            **super().published(),
             "teacher": {"method": "estimated", "estimator": estimator, "weight": 1.0},
             "distillation_weight": 2.0,
             "freeze": "patches",
-            "departures": DeparturesConfig.all_released().model_dump(),
         }
 
     @property
@@ -250,37 +190,3 @@ class HBIQAConfig(HBIConfig):
         if not any(self.answer_rates.get(level) for level in self.levels):
             raise ValueError("answer_rates: at least one level that is trained needs a rate above 0")
         return self
-
-
-class EstimatorConfig(ModelConfig):
-    """The learned estimator of an interaction, trained on the games of words and frames of another run's model."""
-
-    system: Literal["estimator"] = "estimator"
-    source: str = Field("hbi-no-banzhaf", description="Variant whose trained model gives the games.")
-    width: int = Field(64, ge=1, description="Channels of the network.")
-    index: Literal["banzhaf", "shapley"] = Field("banzhaf", description="Interaction index that it learns.")
-    labels: Literal["exact", "sample", "released"] = Field(
-        "exact", description="Method that gives its labels; released: the published sampler."
-    )
-    samples: int = Field(100, ge=2, description="Coalitions drawn a label; for the labels sample and released.")
-    scale: float = Field(1000.0, gt=0, description="Factor on the labels; the squared error is in this unit.")
-    padding: Choice = Field(
-        "correct", description="Padded cells: unseen and uncounted; or seen by the network and counted, both as 0."
-    )
-
-    @property
-    def needs(self) -> str | None:
-        return self.source
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "EstimatorConfig":
-        if self.labels == "released" and self.index != "banzhaf":
-            raise ValueError("labels: the released sampler is that of the Banzhaf index")
-        return self
-
-
-SYSTEMS: dict[str, type[ModelConfig]] = {"hbi": HBIConfig, "hbi-qa": HBIQAConfig, "estimator": EstimatorConfig}
-
-AnySystem = SerializeAsAny[
-    Annotated[ModelConfig, BeforeValidator(lambda value: member(SYSTEMS, "system", "system", value))]
-]

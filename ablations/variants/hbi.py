@@ -1,14 +1,13 @@
-"""The variants of HBI. Each is a few changed fields of hbi.config.HBIConfig, no code of its own."""
+"""The variants of HBI, for retrieval."""
 
 from typing import Any
 
 from ablations.registry import register
-from hbi.config import HBIConfig, HBIQAConfig
+from ablations.variants.recipes import RELEASED_TRAINING
+from hbi.config import HBIConfig
 
-RELEASED_TRAINING = {"optimiser": "bertadam", "schedule": "released", "precision": "released"}
 
-
-def _one_level(level: str, **more: Any) -> dict[str, Any]:
+def one_level(level: str, **more: Any) -> dict[str, Any]:
     """The model with a single level, trained and scored alone."""
     return {
         "system": "hbi",
@@ -22,15 +21,15 @@ def _one_level(level: str, **more: Any) -> dict[str, Any]:
 register(
     "no-hbi",
     "baseline: weighted token-wise interaction of words and frames, contrastive loss only",
-    model=_one_level("entity", teacher=None),
+    model=one_level("entity", teacher=None),
 )
-register("entity-only", "words and frames alone, with the exact Banzhaf teacher", model=_one_level("entity"))
+register("entity-only", "words and frames alone, with the exact Banzhaf teacher", model=one_level("entity"))
 register(
     "action-only",
     "phrases and clips alone (merged once), with the exact Banzhaf teacher",
-    model=_one_level("action"),
+    model=one_level("action"),
 )
-register("event-only", "the twice merged tokens alone, with the exact Banzhaf teacher", model=_one_level("event"))
+register("event-only", "the twice merged tokens alone, with the exact Banzhaf teacher", model=one_level("event"))
 register(
     "hbi",
     "the full method: three levels, exact Banzhaf teacher, self-distillation",
@@ -78,54 +77,5 @@ register(
     "estimator-released",
     "the network that hbi-released needs, trained as published: its sampler's labels, padding, BertAdam",
     model={"system": "estimator", "labels": "released", "padding": "released"},
-    training={**RELEASED_TRAINING, "epochs": 10, "lr": 1e-2, "accumulation": 1, "selection": "last"},
-)
-
-# ---- question answering
-
-register(
-    "no-hbi-qa",
-    "question answering, baseline: words and frames, answer and contrastive losses only",
-    model=_one_level("entity", system="hbi-qa", teacher=None),
-)
-register(
-    "entity-only-qa",
-    "question answering by words and frames alone, with the exact Banzhaf teacher",
-    model=_one_level("entity", system="hbi-qa"),
-)
-register(
-    "action-only-qa",
-    "question answering by phrases and clips alone (merged once), with the exact Banzhaf teacher",
-    model=_one_level("action", system="hbi-qa"),
-)
-register(
-    "event-only-qa",
-    "question answering by the twice merged tokens alone, with the exact Banzhaf teacher",
-    model=_one_level("event", system="hbi-qa"),
-)
-register(
-    "hbi-qa",
-    "question answering by the full method: three levels, exact Banzhaf teacher, self-distillation",
-    model={"system": "hbi-qa"},
-)
-register(
-    "hbi-no-banzhaf-qa",
-    "question answering with deep supervision only: three levels, no teacher, no self-distillation",
-    model={"system": "hbi-qa", "teacher": None, "distillation_weight": 0.0},
-)
-register(
-    "hbi-released-qa",
-    "question answering by the published code to rounding; its estimator's training comes first",
-    model={
-        "system": "hbi-qa",
-        **HBIQAConfig.published("estimator-released-qa"),
-        "freeze": "embeddings",  # by an option of the published training (freeze_layer_num 0), not by the model
-    },
-    training={**RELEASED_TRAINING, "selection": "test"},
-)
-register(
-    "estimator-released-qa",
-    "the network that hbi-released-qa needs, trained on the games of hbi-no-banzhaf-qa",
-    model={"system": "estimator", "source": "hbi-no-banzhaf-qa", "labels": "released", "padding": "released"},
     training={**RELEASED_TRAINING, "epochs": 10, "lr": 1e-2, "accumulation": 1, "selection": "last"},
 )
