@@ -1,6 +1,6 @@
 """Every mistake in a suite's data, with its place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -68,11 +68,24 @@ def _check_recipes(document: Document) -> Iterator[Mistake]:
         if name not in members("data"):
             yield Mistake(document.place(path, of_key=True), _unknown_data_set(name))
             continue
-        for section in SECTIONS:
-            meant = [members("data")[name]] if section == "data" else list(members(section).values())
-            for option, value in _mapping(_mapping(recipe).get(section)).items():
-                for inner, key, message in _wrong(meant, {option: value}):
-                    yield Mistake(document.place((*path, section, *inner), key), message)
+        yield from _check_recipe(document, path, recipe, name, list(members("model")))
+        for system, options in _mapping(_mapping(recipe).get("systems")).items():
+            inner = (*path, "systems", system)
+            if system in members("model"):
+                yield from _check_recipe(document, inner, options, name, [system])
+            else:
+                wrong = f"unknown system {str(system)!r}; {did_you_mean(str(system), members('model'))}"
+                yield Mistake(document.place(inner, of_key=True), wrong)
+
+
+def _check_recipe(document: Document, path: Path, options: Any, data: str, systems: Sequence[str]) -> Iterator[Mistake]:
+    """What stands at ``path`` for the data set ``data``: each option has to fit one of the ``systems``."""
+    for section in SECTIONS:
+        named = {"data": [data], "model": systems}.get(section, list(members(section)))
+        meant = [members(section)[name] for name in named]
+        for option, value in _mapping(_mapping(options).get(section)).items():
+            for inner, key, message in _wrong(meant, {option: value}):
+                yield Mistake(document.place((*path, section, *inner), key), message)
 
 
 def _unknown_data_set(name: Any) -> str:

@@ -44,9 +44,11 @@ _NO_INFLUENCE: dict[str, bool | set[str]] = {
 _POST_PROCESSING = {
     "none": set[str](),
     "dsl": {"post_processing", "dsl_scale"},
-    "qb-norm": {"post_processing", "qb_norm_scale", "bank"},
+    "qb-norm": {"post_processing", "qb_norm_scale", "qb_norm_nearest", "qb_norm_hub", "bank"},
 }
 """The options that each reads."""
+_LATER = {"qb_norm_nearest": 1, "qb_norm_hub": [1, 1]}
+"""Of evaluation, and the values that all runs had before."""
 
 
 def run_id(spec: RunSpec) -> str:
@@ -65,6 +67,9 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     plain = spec.model_dump(mode="json", exclude=_NO_INFLUENCE)
     for option in set.union(*_POST_PROCESSING.values()) - _POST_PROCESSING[spec.evaluation.post_processing]:
         del plain["evaluation"][option]
+    for option, before in _LATER.items():
+        if plain["evaluation"].get(option) == before:
+            del plain["evaluation"][option]
     if spec.after:
         plain["after"] = spec.after.rpartition(".")[2]
     for option, digest in spec.files.items():

@@ -20,14 +20,16 @@ def json_schema() -> Schema:
     references, whole = models_json_schema([(model, "validation") for model in models])
     definitions: Schema = whole["$defs"]
     suite, entry, recipe = definitions.pop("Suite"), definitions["VariantEntry"], definitions["Recipe"]
+    of_system = definitions["Options"]
 
     for section in SECTIONS:
         choices: list[Schema] = [references[config, "validation"] for config in configs[section]]
         names: list[Schema] = [{"enum": list(members("data"))}] if section == "data" else []
-        for holder, short in ((suite, names), (entry, names), (recipe, [])):
+        for holder, short in ((suite, names), (entry, names), (recipe, []), (of_system, [])):
             described = holder["properties"][section]["description"]
             holder["properties"][section] = {"description": described, "anyOf": [*choices, *short, {"type": "null"}]}
     suite["properties"]["recipes"]["propertyNames"] = {"enum": list(members("data"))}
+    recipe["properties"]["systems"]["propertyNames"] = {"enum": list(members("model"))}
 
     variants = registry.names()
     entry["properties"]["name"] |= {"enum": variants}

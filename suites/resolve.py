@@ -1,7 +1,8 @@
 """The settings of one run. Where an option is set several times, the later in this list holds:
 
-    default  <  the recipe of the run's data set  <  the suite's section  <  grid or zip  <
-    what defines the variant (its registry entry)  <  the variant's own entry in the suite
+    default  <  the recipe of the run's data set  <  what that recipe has for the run's system, where the suite
+    asks for `recipe: own`  <  the suite's section  <  grid or zip  <  what defines the variant (its registry
+    entry)  <  the variant's own entry in the suite
 
 The data set is the one that the run is on in the end, whether the suite, the grid or the variant's entry names it.
 Settings that all variants share never change what defines one of them: a suite that sweeps the distillation weight
@@ -19,7 +20,7 @@ from ablations import registry
 from hbi.config import Config
 from suites.grid import Point
 from suites.messages import findings
-from suites.schema import Recipe, Suite, VariantEntry
+from suites.schema import Options, Recipe, Suite, VariantEntry
 from suites.sections import SECTIONS, members, merge, nested
 
 Settings = dict[str, dict[str, Any]]  # section: options
@@ -60,7 +61,8 @@ def sections_at(suite: Suite, fixed: Settings, point: Point, built: dict[str, Co
         swept = {option: value for option, value in point.items() if option.startswith(f"{section}.")}
         key = f"{section} {swept} {data}"
         if key not in built:
-            options = _options(section, _shared(suite, section, data), swept, fixed[section])
+            shared = _shared(suite, section, data, fixed["model"]["system"])
+            options = _options(section, shared, swept, fixed[section])
             config = _config(section, options)
             try:
                 built[key] = config.model_validate(options)
@@ -73,13 +75,16 @@ def sections_at(suite: Suite, fixed: Settings, point: Point, built: dict[str, Co
     return sections
 
 
-def _shared(suite: Suite, section: str, data: Any) -> dict[str, Any]:
-    """What all variants have on the data set ``data``: the suite's section over the recipe."""
-    recipe, own = getattr(suite.recipes.get(str(data), Recipe()), section), getattr(suite, section)
+def _shared(suite: Suite, section: str, data: Any, system: str) -> dict[str, Any]:
+    """What is under a variant's own settings on the data set ``data``: the suite's section over the recipe."""
+    path, found = (section,), suite.recipes.get(str(data), Recipe())
+    recipe, own = getattr(found, section), getattr(suite, section)
+    if suite.recipe == "own":
+        recipe = merge(recipe, getattr(found.systems.get(system, Options()), section), path)
     if section == "data" and data is not None:
-        own = merge(own, {"name": data}, (section,))  # another data set starts afresh
+        own = merge(own, {"name": data}, path)  # another data set starts afresh
         recipe = {**recipe, "name": data}
-    shared: dict[str, Any] = merge(recipe, own, (section,))
+    shared: dict[str, Any] = merge(recipe, own, path)
     return shared
 
 

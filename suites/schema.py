@@ -56,8 +56,8 @@ Seeds = Annotated[
 Values = Annotated[list[Any], Field(min_length=1)]
 
 
-class Recipe(Config):
-    """Options that the runs on one data set have, where nothing else in the suite says otherwise."""
+class Options(Config):
+    """Options by section."""
 
     data: Section = Field({}, description="Options of the data set.")
     model: Section = Field({}, description="Options of the model; a variant takes those its system knows.")
@@ -72,7 +72,16 @@ class Recipe(Config):
         return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 
-class _Sections(Recipe):
+class Recipe(Options):
+    """Options that the runs on one data set have, where nothing else in the suite says otherwise."""
+
+    systems: dict[str, Options] = Field(
+        {},
+        description="System: what its authors set otherwise on this data set; taken where the suite has `recipe: own`.",
+    )
+
+
+class _Sections(Options):
     data: Section = Field({}, description="Data set: a name, or a mapping with its name and options.")
     checkpoint: str | None = Field(
         None, description="File of weights that are evaluated as they are, without training (safetensors, state dict)."
@@ -113,6 +122,11 @@ class Suite(_Sections):
         {},
         description="Data set: {data: ..., model: ..., training: ..., evaluation: ..., runtime: ...}, options of the "
         "runs on it; all else in the suite goes over them.",
+    )
+    recipe: Literal["same", "own"] = Field(
+        "same",
+        description="same: all systems are trained alike on a data set; own: each as its authors did, where a recipe "
+        "says how (recipes.DATASET.systems).",
     )
     seeds: Seeds = Field((0,), description="A list, or how many: 3 stands for 0, 1, 2.")
     variants: Annotated[list[VariantEntry], Field(min_length=1)] = Field(

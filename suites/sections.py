@@ -93,7 +93,10 @@ def merge(base: Any, over: Any, path: Path) -> Any:
 
 def _is_group(path: Path) -> bool:
     if path[0] == "recipes" and len(path) > 1:  # its members are data sets, whose groups are those of a suite
-        return len(path) == 2 or _is_group(path[2:])
+        inner = path[2:]
+        if inner[:1] == ("systems",):  # and so are those of its systems
+            inner = inner[2:]
+        return not inner or _is_group(inner)
     if len(path) == 1:
         return path[0] in (*SECTIONS, *UNSWEPT, "grid", "zip")
     return addresses().get(".".join(map(str, path)), False)

@@ -25,7 +25,9 @@ def paper(tmp_path_factory) -> Path:
 def test_its_commands_run(paper):
     (block,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
     for line in block.splitlines():
-        told = line.replace("SUITE", "runs/paper.yaml").replace("ROW ROW", "no-hbi hbi").replace("ROW METRIC", "hbi R@1")
+        told = (
+            line.replace("SUITE", "runs/paper.yaml").replace("ROW ROW", "no-hbi hbi").replace("ROW METRIC", "hbi R@1")
+        )
         _, _, *arguments = shlex.split(told, comments=True)
         done = call(*arguments, cwd=paper)
         assert done.returncode == 0, (line, done.stderr)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from hbi.cost.machine import Hardware, PowerState
-from hbi.errors import InputError
 from results import cost_tables
 from results.cost_scaling import CALLS, growths
 from results.layout import Entry, Layout

@@ -40,6 +40,9 @@ def test_a_row_alone_brings_the_run_that_trains_along_which_keeps_its_weights(ru
         ("qb-norm", "dsl_scale=7", False),
         ("qb-norm", "qb_norm_scale=7", True),
         ("qb-norm", "bank=7", True),
+        ("qb-norm", "qb_norm_hub=[3, 5]", True),
+        ("qb-norm", "qb_norm_hub=[1, 1]", False),
+        ("dsl", "qb_norm_nearest=2", False),
         ("dsl", "ties=optimistic", True),
     ],
 )

@@ -55,6 +55,27 @@ def test_a_recipe_says_what_could_stand_in_the_section(runs):
     assert same.run_id == plain.run_id
 
 
+OWN = """
+data: shapes
+recipes:
+  shapes:
+    training: {epochs: 2, lr: 1}
+    systems: {hbi: {training: {epochs: 3}, model: {teacher: {weight: 7}}}}
+variants: [hbi, no-hbi, drl]
+"""
+
+
+def test_own_recipes_hold_where_they_are_asked_for(runs):
+    same, own = runs(OWN), runs(f"recipe: own\n{OWN}")
+    assert [run.spec.training.epochs for run in same] == [2, 2, 2]
+    assert [run.spec.training.epochs for run in own] == [3, 3, 2]
+    assert {run.spec.training.lr for run in (*same, *own)} == {1}
+    assert (own[0].spec.model.teacher.weight, own[1].spec.model.teacher) == (7, None)
+    over = runs(f"recipe: own\ntraining: {{epochs: 9}}\n{OWN}")
+    assert {run.spec.training.epochs for run in over} == {9}
+    assert own[2].run_id == same[2].run_id
+
+
 RECIPES = """
 recipes:
   shapes: {data: {train: 30}, training: {epochs: 1}, model: {teacher: {weight: 7}}}
@@ -149,6 +170,14 @@ MISTAKES = {
     "value in a list": (
         "recipes: {shapes: {model: {levels: [entity, actoin]}}}",
         "suite.yaml:3:45: levels should be 'entity', 'action' or 'event'",
+    ),
+    "another system": (
+        "recipes: {shapes: {systems: {hbbi: {}}}}",
+        "suite.yaml:3:30: unknown system 'hbbi'; did you mean 'hbi'",
+    ),
+    "option of another system": (
+        "recipes: {shapes: {systems: {drl: {model: {teacher: null}}}}}",
+        "suite.yaml:3:44: unknown key 'teacher'",
     ),
     "no mapping": ("recipes: {shapes: 3}", "suite.yaml:3:19: shapes should be a mapping (key: value), not '3'"),
     "a name alone": ("recipes: {shapes: {data: shapes}}", "suite.yaml:3:26: data should be a mapping (key: value)"),
