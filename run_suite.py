@@ -129,8 +129,7 @@ def plan(
     json_: JsonOption = False,
 ) -> None:
     """Prints what `run` would do: what it runs, what it reuses and why, and about how long that takes."""
-    from results.planning import resolvable_lines
-    from suites.expand import expand
+    from results.planning import suite_resolves
 
     loaded, steps = _steps(suite, set_, only, runs)
     todo = [step for step in steps if step.starts(retry=False)]
@@ -141,15 +140,17 @@ def plan(
         from slurm.profile import read_profile
 
         jobs = outlook([step for step in todo if not step.queued], read_profile(cluster), max_parallel)
+    resolves = suite_resolves(loaded, runs, only)
     if json_:
         told = {"runs": [_plain(step) for step in steps], "to_do": len(todo), "seconds": sum(seconds)}
+        told["resolves"] = asdict(resolves) if resolves else None
         _print_json(told | ({"jobs": asdict(jobs)} if jobs else {}))
         return
     _print_steps(steps, {step.run.run_id: _doing(step) for step in steps})
     estimate = f", about {timedelta(seconds=round(sum(seconds)))} by earlier records" if seconds else ""
     unknown = f" ({len(todo) - len(seconds)} of them never timed)" if seconds and len(seconds) < len(todo) else ""
     typer.echo(f"{len(todo)} of {len(steps)} runs to do{estimate}{unknown}")
-    for line in (*(jobs.lines() if jobs else ()), *resolvable_lines(loaded, expand(loaded, only), runs)):
+    for line in (*(jobs.lines() if jobs else ()), *(resolves.lines() if resolves else ())):
         typer.echo(line)
 
 
@@ -366,11 +367,12 @@ def tables(
         _print_json((plain(found.table) if found.table else {"name": found.name}) | cost)
         return
     _print_layouts(found.layouts)
+    if not found.recorded:
+        typer.echo(f"nothing is written: no run of this suite has a record in {runs} yet; `run` makes them", err=True)
+        return
     for path in write_files(found.files, folder):
         typer.echo(f"wrote {path}")
-    if not found.recorded:
-        typer.echo(f"no run of this suite has a record in {runs} yet: run_suite.py run {suite}", err=True)
-    elif found.uncosted:
+    if found.uncosted:
         typer.echo(found.uncosted, err=True)
 
 
@@ -414,10 +416,13 @@ def compare(
     json_: JsonOption = False,
 ) -> None:
     """Compares two rows of a suite, or the equally called rows of two suites: tests, and queries that changed most."""
+    from hbi.errors import InputError
     from results.compare import Ran, compare_rows, compare_suites
     from results.compare_layouts import layouts, plain
 
     first = Ran(*_expand(suite, set_, only), runs)
+    if b is None and a in {run.label for run in first.wanted}:
+        raise InputError(f"compare: {a} is a row of {suite}; name the row that it is compared with, too")
     if b is not None:
         found = compare_rows(first, a, b, top)
     else:
@@ -446,7 +451,7 @@ def figures_(
         for path in save(one, to or runs / "tables"):
             typer.echo(f"wrote {path}")
     if not drawn:
-        typer.echo("there is nothing to draw yet: no run of the suite is complete")
+        typer.echo("nothing to draw: no complete run of the suite has a learning curve, a swept option or a cost")
 
 
 @app.command("report")
@@ -469,7 +474,7 @@ def report_(
     loaded, steps = _steps(suite, set_, only, runs)
     wanted = _expand(suite, set_, only)[1]  # without those that are only needed
     records = {step.run.run_id: step.record for step in steps if step.record}
-    tables = suite_tables(loaded, wanted, runs)
+    tables = suite_tables(loaded, runs, only)
     page = Page(
         suite=loaded.name,
         summary=loaded.summary,
@@ -550,8 +555,7 @@ def _tables(suite: str, overrides: list[str] | None, only: str | None, runs: Pat
     """The suite's tables; records that cannot be read are named and left aside."""
     from results.suite_tables import suite_tables
 
-    loaded, wanted = _expand(suite, overrides, only)
-    found = suite_tables(loaded, wanted, runs)
+    found = suite_tables(_expand(suite, overrides, only)[0], runs, only)
     for problem in found.problems:
         typer.echo(f"left aside: {problem}", err=True)
     return found
@@ -696,6 +700,9 @@ def main() -> None:
         app()
     except (InputError, RunFailure) as error:  # the second: a run that a command builds upon has no usable result
         typer.echo(str(error), err=True)
+        sys.exit(2)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:  # of a folder given
+        typer.echo(f"{error.filename}: {error.strerror}", err=True)
         sys.exit(2)
 
 

@@ -67,6 +67,8 @@ class Row:
     cells: tuple[Cell, ...]
     marks: tuple[str, ...] = ()
     run_ids: tuple[str, ...] = ()
+    competes: bool = True
+    """Whether it can be the best: not on other queries than the baseline."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Table:
 
     baseline    label of the row that the others are compared with, at ``level``; "" where nothing is to be
     uncompared  why nothing is compared although it should be
+    origin      data set, and what of the suite was changed or left out by the command
     """
 
     name: str
@@ -95,6 +98,7 @@ class Table:
     baseline: str = ""
     level: float = 0.05
     uncompared: str = ""
+    origin: str = ""
 
 
 def collect(
@@ -118,14 +122,16 @@ _TRAITS: dict[str, Callable[[Summary], str]] = {
     "trained by {}": lambda run: f"{run.processes} processes" if run.processes > 1 else "1 process",
     "frames decoded by {}": lambda run: printable(run.decoder),
     "precision {}": lambda run: run.precision,
+    "{} rank of what ties": lambda run: "expected" if run.ties == "released" else run.ties,
+    "on {}: other queries": lambda run: run.data,
 }
 """What a row is marked with where a table's runs differ in it, for it moves numbers: another device rounds otherwise,
 another decoder gives other frames. An id of device "auto" or reader "auto" does not tell such runs apart."""
 
 
 _PROCESSED = {
-    "dsl": "dual softmax over all test queries",
-    "qb-norm": "QB-Norm with a bank of training queries",
+    "dsl": "dual softmax over all test queries, of which rows without it know nothing",
+    "qb-norm": "QB-Norm with a bank of training queries, of which rows without it know nothing",
 }
 
 
@@ -148,7 +154,7 @@ def _row(
     if any(run.ties == "released" for run in complete):
         marks.append("a query counts once for each candidate tied with its match")
     if processed := {run.post_processing for run in complete} & _PROCESSED.keys():
-        marks += [f"{_PROCESSED[name]}, so not comparable with rows without it" for name in sorted(processed)]
+        marks += [f"{_PROCESSED[name]}" for name in sorted(processed)]
     for trait, told in _TRAITS.items():
         if trait in differing and complete:
             marks.append(trait.format(", ".join(sorted(set(map(told, complete))))))

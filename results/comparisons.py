@@ -7,6 +7,7 @@ record is another; the files can be removed at any time.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from hbi.files import write_atomically
-from hbi.metrics.registry import KINDS, OURS, QA
+from hbi.metrics.registry import KINDS, OURS, QA, RECALL_AT
 from results.collect import Row, Table
 from results.estimates import Interval
 from results.significance import Comparison, compare, holm, interval
@@ -31,8 +32,11 @@ LEVEL = 0.05
 MOST_ROWS = 500
 """In a longer table nothing is compared: no difference would be left after a correction for so many."""
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when the same ranks give something else."""
+
+OTHER_QUERIES = "other queries"
+"""Why two rows are not compared, nor one of them called the best."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -92,7 +96,7 @@ def _with(row: Row, kept: _Kept, baseline: str) -> Row:
         f"not compared with {baseline}{' by ' + ', '.join(columns) if some else ''}: {reason}"
         for reason, columns in kept.refused.items()
     )
-    return replace(row, cells=cells, marks=row.marks + marks)
+    return replace(row, cells=cells, marks=row.marks + marks, competes=OTHER_QUERIES not in kept.refused)
 
 
 def _corrected(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -151,17 +155,28 @@ def ranks_of(summary: Summary, runs: Path) -> Arrays:
 
 def _is_whole(arrays: Arrays, metrics: Mapping[str, float]) -> bool:
     """Whether ``metrics`` follow from what a file holds, and its arrays are of the same queries. They do not where a
-    run was killed between its two files, or a stranger wrote them."""
+    run was killed between its two files, or somebody has changed one of them."""
     if "correct" in arrays:
         right = arrays["correct"]
         fits = len(set(map(len, arrays.values()))) == 1 and bool(np.isin(right, (0, 1)).all())
         found = {"accuracy": 100 * float(np.mean(right))} if len(right) else {}
+        for name in metrics.keys() & QA.keys() if fits else ():
+            with suppress(NotPaired):
+                found[name] = 100 * float(np.mean(by_query(name, arrays)))
     else:
         ranked = {way: arrays[way] for way in ("t2v", "v2t") if len(arrays.get(way, ()))}
         fits = all((ranks >= 1).all() for ranks in ranked.values())
         fits = fits and ("video" not in arrays or len(arrays["video"]) == len(ranked.get("t2v", ())))
-        found = {f"{way}/MnR": float(ranks.mean(dtype=np.float64)) for way, ranks in ranked.items()}  # no two alike
+        found = {name: value for way in ranked for name, value in _means(way, ranked[way]).items()} if fits else {}
     return fits and all(abs(value - metrics.get(name, value)) < 1e-6 for name, value in found.items())
+
+
+def _means(way: str, ranks: NDArray[Any]) -> dict[str, float]:
+    """R@K and MnR; as hbi.metrics.retrieval, from one count of all ranks, for this is done ten thousand times."""
+    most = max(RECALL_AT)
+    counts = np.bincount(np.minimum(np.ceil(ranks), most + 1).astype(np.int64), minlength=most + 2).cumsum()
+    recalls = {f"{way}/R@{k}": 100 * float(counts[k]) / len(ranks) for k in RECALL_AT}
+    return {**recalls, f"{way}/MnR": float(ranks.mean(dtype=np.float64))}
 
 
 def _found(columns: Sequence[str], row: _Ranked, base: _Ranked | None) -> _Kept:
@@ -198,6 +213,8 @@ def _interval(metric: str, runs: Sequence[tuple[Summary, Arrays]]) -> Interval:
 
 def _comparison(metric: str, base: _Ranked, row: _Ranked) -> Comparison:
     seeds = [seed for seed in base.by_seed if seed in row.by_seed]
+    if {run.run_id for run in base.by_seed.values()} == {run.run_id for run in row.by_seed.values()}:
+        raise NotPaired("the same runs")
     if not seeds:
         raise NotPaired("no seed in common")
     return compare_runs(metric, [(base.run(seed), row.run(seed)) for seed in seeds])
@@ -209,10 +226,10 @@ def _comparison(metric: str, base: _Ranked, row: _Ranked) -> Comparison:
 def compare_runs(metric: str, pairs: Sequence[tuple[tuple[Summary, Arrays], tuple[Summary, Arrays]]]) -> Comparison:
     """The second run of each pair against the first, a pair a seed. Raises NotPaired where they have other queries."""
     if len({run.queries for pair in pairs for run, _ in pair if run.queries}) > 1:
-        raise NotPaired("other queries")
+        raise NotPaired(OTHER_QUERIES)
     first, second = ([by_query(metric, pair[which][1]) for pair in pairs] for which in (0, 1))
     if len(set(map(len, first + second))) > 1:
-        raise NotPaired("other queries")
+        raise NotPaired(OTHER_QUERIES)
     return compare(metric, first, second, LEVEL, together(metric, pairs[0][0][1]))
 
 

@@ -83,7 +83,7 @@ class Layout:
 def lay_out(table: Table) -> Layout:
     """Texts, places and footnotes of ``table``; footnotes are numbered in reading order."""
     metrics = tuple(metric(name) for name in table.columns)
-    places = [_places([row.cells[i] for row in table.rows], metrics[i]) for i in range(len(metrics))]
+    places = [_places([(row.cells[i], row.competes) for row in table.rows], metrics[i]) for i in range(len(metrics))]
     symbols: dict[str, str] = {}
     single = _ONE_SEED if _compared_seeds(table) == {True, False} else ""
     measured, printed = _SECTIONS if table.published else ("", "")
@@ -105,6 +105,8 @@ def lay_out(table: Table) -> Layout:
     if any(entry.deviation for line in lines for entry in line.entries):
         notes.append(("±", "standard deviation over the seeds (n − 1)"))
     notes += _of_tests(table)
+    if table.origin:
+        notes.append(("data:", table.origin))
     columns = (Column("seeds", kept=True), *map(_column, metrics))
     return Layout(" ".join(table.name.split()), "variant", columns, tuple(lines), tuple(notes))
 
@@ -173,8 +175,11 @@ def _entry(cell: Cell, column: Metric, place: int, level: float, symbols: dict[s
     )
 
 
-def _places(cells: list[Cell], column: Metric) -> list[int]:
-    printed = [Decimal(rounded(c.mean, column.decimals)) if c.complete and c.mean is not None else None for c in cells]
+def _places(cells: list[tuple[Cell, bool]], column: Metric) -> list[int]:
+    printed = [
+        Decimal(rounded(cell.mean, column.decimals)) if competes and cell.complete and cell.mean is not None else None
+        for cell, competes in cells
+    ]
     values = [value for value in printed if value is not None]
     if column.higher_is_better is None or len(values) < 2:
         return [0] * len(cells)

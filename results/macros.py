@@ -15,7 +15,8 @@ from results.collect import Cell, Table
 from results.metrics import Metric, metric
 from results.numerals import rounded
 
-_PREAMBLE = r"""% numbers of suite {name}, written by run_suite.py: \result[mean]{{SUITE}}{{LABEL}}{{METRIC}}
+_PREAMBLE = r"""% numbers of suite {name}, data: {origin}
+% written by run_suite.py: \result[mean]{{SUITE}}{{LABEL}}{{METRIC}}
 \providecommand\result[4][mean]{{\ifcsname result:#2:#3:#4:#1\endcsname\csname result:#2:#3:#4:#1\endcsname\else
   \errmessage{{There is no number result[#1]{{#2}}{{#3}}{{#4}}}}\fi}}
 """
@@ -39,7 +40,8 @@ def macros(table: Table) -> str:
             for wanted, text in _texts(cell, column).items():
                 name = f"result:{_plain(table.name)}:{label}:{_plain(column.name)}:{wanted}"
                 lines.append(rf"\expandafter\def\csname {name}\endcsname{{{text}}}")
-    return _PREAMBLE.format(name=_plain(table.name)) + "".join(f"{line}\n" for line in dict.fromkeys(lines))
+    preamble = _PREAMBLE.format(name=_plain(table.name), origin=_plain(table.origin))
+    return preamble + "".join(f"{line}\n" for line in dict.fromkeys(lines))
 
 
 def _texts(cell: Cell, column: Metric) -> dict[str, str]:

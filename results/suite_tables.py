@@ -10,7 +10,7 @@ from ablations.registry import did_you_mean
 from hbi.cost.report import CostReport
 from hbi.errors import InputError
 from hbi.metrics.registry import columns_of
-from results.collect import Printed, Table, collect
+from results.collect import Printed, Table, collect, printable
 from results.comparisons import with_statistics
 from results.layout import Layout, lay_out
 from results.published import PublishedRow, empty_slots, published
@@ -18,7 +18,7 @@ from results.record import Record
 from results.store import run_folder, whole_record
 from results.summary import Summary, read_summaries
 from results.tables import table_files
-from suites.expand import Run
+from suites.expand import expand
 from suites.schema import Suite
 
 SHOWN = 20
@@ -62,28 +62,34 @@ class SuiteTables:
         return found
 
 
-def suite_tables(suite: Suite, wanted: Sequence[Run], runs: Path) -> SuiteTables:
-    """The tables of the ``wanted`` runs of ``suite``. Raises InputError for a published row or baseline unknown."""
+def suite_tables(suite: Suite, runs: Path, only: str | None = None) -> SuiteTables:
+    """The tables of ``suite``, or of its runs that match ``only``. Raises InputError for a published row unknown."""
     summaries, problems = read_summaries(runs)
-    table = suite_table(suite, wanted, summaries, runs)
+    table = suite_table(suite, summaries, runs, only)
+    wanted = expand(suite, only)
     measuring = [run.run_id for run in wanted if run.alone]
     measured = [record for run_id in measuring if (record := whole_record(run_folder(runs, run_id)))]
     cost = next((record.cost for record in measured if record.cost), None)
-    uncosted = _uncosted(suite.name, measured) if measuring and not cost else None
+    uncosted = _uncosted(measured) if measuring and not cost else None
     recorded = sum(run.run_id in summaries for run in wanted)
     return SuiteTables(suite.name, table, cost, recorded, uncosted, tuple(problems))
 
 
-def suite_table(suite: Suite, wanted: Sequence[Run], summaries: dict[str, Summary], runs: Path) -> Table | None:
+def suite_table(suite: Suite, summaries: dict[str, Summary], runs: Path, only: str | None = None) -> Table | None:
     """The table of results, with its statistics and published rows; none where nothing is trained or evaluated."""
-    shown = [run for run in wanted if run.in_tables]
+    every = [run for run in expand(suite) if run.in_tables]
+    chosen = {(run.label, run.run_id) for run in expand(suite, only)} if only else None
+    shown = [run for run in every if chosen is None or (run.label, run.run_id) in chosen]
     if not shown:
         return None
     rows = [(run.label, run.run_id) for run in shown]
     columns = suite.metrics or columns_of({run.spec.data.task for run in shown})
     table = collect(suite.name, rows, summaries, columns)
-    table = with_statistics(table, summaries, runs, suite.baseline or table.rows[0].label)
-    return replace(table, published=printed_rows(suite, {run.spec.data.name for run in shown}, columns))
+    table = with_statistics(table, summaries, runs, suite.baseline or every[0].label)
+    datasets = {run.spec.data.name: None for run in shown}
+    changes = [f"--set {change}" for change in suite._overrides] + [f"--only {only}"] * bool(only)
+    origin = printable(", ".join([*datasets, *changes]), 300)
+    return replace(table, published=printed_rows(suite, datasets.keys(), columns), origin=origin)
 
 
 # ---- published figures ----------------------------------------------------------------------------------------------
@@ -126,11 +132,11 @@ def _printed(row: PublishedRow, columns: Sequence[str]) -> Printed:
 # ---- cost -----------------------------------------------------------------------------------------------------------
 
 
-def _uncosted(suite: str, records: Sequence[Record]) -> str:
+def _uncosted(records: Sequence[Record]) -> str:
     for record in records:
         if record.failure:
             return f"cost: {record.run_id} has failed ({record.failure.kind}): {record.failure.message}"
-    return f"no cost has been measured yet: run_suite.py run {suite} --only cost"
+    return "no cost has been measured yet; `run` with --only cost measures it"
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class Summary(BaseModel):
     queries: str | None
     selection_split: str | None
     accumulation: int | None
+    data: str
     ties: str
     post_processing: str
     device: str
@@ -72,6 +73,7 @@ def summary_of(record: Record, stamp: Stamp = (0, 0, 0)) -> Summary:
         queries=record.queries,
         selection_split=record.selection_split,
         accumulation=record.accumulation,
+        data=spec.data.name,
         ties=spec.evaluation.ties,
         post_processing=spec.evaluation.post_processing,
         device=origin.gpu or "CPU",

@@ -70,7 +70,7 @@ def latex(layout: Layout) -> str:
 _CSV = (
     *("label", "metric", "n", "expected", "mean", "std", "values", "marks"),
     *("lower", "upper", "difference", "difference_lower", "difference_upper", "p", "p_holm", "over"),
-    *("origin", "sources", "note"),
+    *("origin", "sources", "note", "data"),
 )
 
 
@@ -81,6 +81,7 @@ def comma_separated(table: Table) -> str:
     difference …       to the baseline's row, of the seeds that both have; p_holm is corrected over the rows
     over               what was seen to vary: "queries", or "queries and seeds"
     origin             "measured", or "published", with ``sources`` and ``note``
+    data               the data set, and what of the suite was changed or left out by the command
     """
     file = io.StringIO()
     writer = csv.DictWriter(file, _CSV, restval="", lineterminator="\n")
@@ -92,7 +93,15 @@ def comma_separated(table: Table) -> str:
             values = " ".join(map(repr, cell.values))
             marks = "; ".join(row.marks)
             writer.writerow(
-                {"label": row.label, "metric": column, "values": values, "marks": marks, "origin": "measured", **told}
+                {
+                    "label": row.label,
+                    "metric": column,
+                    "values": values,
+                    "marks": marks,
+                    "origin": "measured",
+                    **told,
+                    "data": table.origin,
+                }
             )
     for printed in table.published:
         for column, value in zip(table.columns, printed.values, strict=True):
@@ -107,6 +116,7 @@ def plain(table: Table) -> dict[str, Any]:
     """The table as data for other programs: every cell with its seeds' values, in full precision."""
     return {
         "name": table.name,
+        "data": table.origin,
         "baseline": table.baseline,
         "uncompared": table.uncompared,
         "level": table.level,

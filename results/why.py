@@ -248,8 +248,8 @@ def _of_test(table: Table, row: Row, column: str, seeds: Sequence[int]) -> list[
     if against is None:
         if not baseline or is_tested(column):  # why not is among the row's marks, where it has any result
             return []
-        command = shlex.join(["run_suite.py", "compare", table.name, table.baseline, row.label])
-        return [("test:", f"none in tables; {printable(command, 300)}")]
+        command = shlex.join(["compare", "SUITE", table.baseline, row.label])
+        return [("test:", f"none in tables; `{printable(command, 300)}` has one")]
     decimals = metric(column).decimals
     change = f"{signed(against.difference, decimals)} {unit(column)}, {between(against.interval, decimals)}"
     notes = [(f"against {baseline}:", f"{change} with 95 % confidence {over(against.seeds)}")]

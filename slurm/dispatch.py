@@ -54,7 +54,7 @@ def run(suite: Suite, steps: list[Step], starts: Callable[[Step], bool], order: 
     if told:
         warn(told)
     elif missing:
-        warn(f"{len(missing)} of {len(steps)} runs have no result; see: run_suite.py status {suite.name}")
+        warn(f"{len(missing)} of {len(steps)} runs have no result; `status` of the suite says why")
     return not missing
 
 

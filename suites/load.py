@@ -37,6 +37,7 @@ def _loaded(document: Document, overrides: Sequence[str]) -> Suite:
     if mistakes or suite is None:
         raise report(mistakes)
     suite._document = document
+    suite._overrides = tuple(overrides)
     return suite
 
 

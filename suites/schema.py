@@ -161,3 +161,5 @@ class Suite(_Sections):
     )
 
     _document: Document = PrivateAttr(default_factory=Document)
+    _overrides: tuple[str, ...] = PrivateAttr(())
+    """The --set arguments that changed it, as they were given."""

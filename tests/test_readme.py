@@ -43,6 +43,8 @@ def test_its_table_has_the_rows_and_columns_of_the_quickstart():
     assert list(dict.fromkeys(shown)) == [label for label in labels if label in shown]
     assert {"no-hbi", "entity-only", "hbi", "hbi-no-banzhaf", "hbi-shapley"} <= set(shown)
     assert "R@1 ↑" in table
+    assert "paired over queries" in table
+    assert "data: shapes" in table
 
 
 def test_make_knows_the_two_commands():

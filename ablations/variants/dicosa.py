@@ -31,7 +31,7 @@ register(
 )
 register(
     "dicosa-released-qb-norm",
-    "DiCoSA by the published code, scores normalised by a bank of training queries, as it reports them",
+    "DiCoSA by the published code, scores normalised by a bank of training queries, as it reports them on MSR-VTT",
     **released,
     evaluation={"ties": "released", "post_processing": "qb-norm", "qb_norm_scale": 70.0, "qb_norm_hub": [3, 5]},
 )

@@ -86,7 +86,9 @@ class DiCoSA(ClipSystem):
         """The similarities [N,M] of captions with videos that are pooled by ``attention`` [M,N,F]."""
         concepts = self._concepts(attention @ video["frames"])  # [M,N,K,D/K]
         wanted = F.normalize(self._concepts(text["vector"]), dim=-1)  # [N,K,D/K]
-        cosines = (concepts * wanted).sum(-1) / concepts.norm(dim=-1).clamp(min=1e-12)  # [M,N,K]
+        cosines = (concepts * wanted).sum(-1) / concepts.norm(dim=-1).clamp(
+            min=torch.finfo(concepts.dtype).tiny
+        )  # [M,N,K]
         hidden = (attention @ video["hidden"]).add_(text["hidden"]).relu_()  # [M,N,H]
         weights = self.concept_scores[2](self._concepts(hidden)).squeeze(-1)  # [M,N,K]
         return (weights * cosines).sum(-1).mT  # type: ignore[no-any-return]

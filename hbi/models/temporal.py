@@ -19,7 +19,7 @@ class FramesAlone(nn.Module):
 class TemporalLSTM(nn.Module):
     """Frame features [M,F,D] → the same, aware of those before: x + LSTM(x) ("seqLSTM").
 
-    It runs forwards in time, so that padding, which comes last, changes no real frame.
+    It runs forwards in time, so that padding, which comes last, changes no real frame; padding itself stays as it is.
     """
 
     def __init__(self, width: int) -> None:
@@ -27,7 +27,7 @@ class TemporalLSTM(nn.Module):
         self.lstm = nn.LSTM(width, width, batch_first=True)
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        return frames + self.lstm(frames)[0]  # type: ignore[no-any-return]
+        return frames + self.lstm(frames)[0] * mask[:, :, None]  # type: ignore[no-any-return]
 
 
 class TemporalTransformer(nn.Module):

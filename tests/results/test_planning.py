@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from results.planning import POWER, resolvable_lines
+from results.planning import POWER, suite_resolves
 from results.resolution import resolvable
 from results.suite_tables import suite_tables
 from suites.expand import expand
@@ -18,7 +18,8 @@ from tests.results.ranked import leave_run, retrieval
 def lines(folder: Path, text: str, only: str | None = None) -> list[str]:
     (folder / "small.yaml").write_text(text)
     loaded = load_suite(folder / "small.yaml")
-    return resolvable_lines(loaded, expand(loaded, only), folder / "runs")
+    found = suite_resolves(loaded, folder / "runs", only)
+    return list(found.lines()) if found else []
 
 
 def points(line: str) -> float:
@@ -87,7 +88,7 @@ def test_the_spread_of_earlier_records_is_used(tmp_path: Path) -> None:
     told = lines(tmp_path, text)
     assert "spread of the records so far" in told[0]
     assert told[1] != assumed[1]
-    table = suite_tables(loaded, expand(loaded), tmp_path / "runs").table
+    table = suite_tables(loaded, tmp_path / "runs").table
     assert table
     comparison = table.rows[1].cells[0].comparison
     assert comparison

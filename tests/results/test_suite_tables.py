@@ -31,7 +31,7 @@ def suite(folder: Path, text: str = SUITE, *overrides: str) -> tuple[Suite, list
 
 
 def tables(folder: Path, text: str = SUITE, *overrides: str) -> SuiteTables:
-    return suite_tables(*suite(folder, text, *overrides), folder / "runs")
+    return suite_tables(suite(folder, text, *overrides)[0], folder / "runs")
 
 
 def fill(folder: Path, text: str = SUITE, *overrides: str) -> list[Run]:
@@ -109,7 +109,7 @@ def test_a_table_of_the_paper_that_could_not_be_obtained_has_an_empty_slot(name:
 
 def test_an_empty_slot_is_shown_as_such(tmp_path: Path) -> None:
     loaded = load_suite(OURS / "components.yaml")
-    table = suite_tables(loaded, expand(loaded), tmp_path).table
+    table = suite_tables(loaded, tmp_path).table
     assert table
     line = lay_out(table).lines[-1]
     assert [entry.text for entry in line.entries] == ["", *[MISSING] * len(table.columns)]
@@ -131,11 +131,38 @@ def test_the_first_row_is_the_baseline_unless_the_suite_names_one(tmp_path: Path
 
 
 def test_a_baseline_that_is_filtered_away_is_told(tmp_path: Path) -> None:
-    runs = fill(tmp_path)
-    loaded, _ = suite(tmp_path, SUITE + "baseline: no-hbi\n")
-    table = suite_tables(loaded, [run for run in runs if run.label == "hbi"], tmp_path / "runs").table
+    fill(tmp_path)
+    for text in (SUITE, SUITE + "baseline: no-hbi\n"):
+        table = suite_tables(suite(tmp_path, text)[0], tmp_path / "runs", only="hbi").table
+        assert table
+        assert "nothing is compared: no-hbi is not among these rows" in render(table, "terminal")
+
+
+@pytest.mark.parametrize(
+    ("changes", "only", "told"),
+    [
+        ((), None, "shapes"),
+        (("training.epochs=2",), None, "shapes, --set training.epochs=2"),
+        (("data=shapes",), "hbi", "shapes, --set data=shapes, --only hbi"),
+    ],
+)
+def test_files_say_what_they_are_of(tmp_path: Path, changes: tuple[str, ...], only: str | None, told: str) -> None:
+    """A suite that is tried on other data, or in part, leaves files of the same names."""
+    text = SUITE.replace("msrvtt", "shapes")
+    fill(tmp_path, text, *changes)
+    found = suite_tables(suite(tmp_path, text, *changes)[0], tmp_path / "runs", only)
+    for name, text in found.files.items():
+        assert told in text.replace('"', ""), name
+
+
+def test_a_row_of_the_same_runs_is_not_compared(tmp_path: Path) -> None:
+    text = SUITE.replace("hbi]", "hbi, {name: no-hbi, label: again}]")
+    fill(tmp_path, text)
+    table = tables(tmp_path, text).table
     assert table
-    assert "nothing is compared: no-hbi is not among these rows" in render(table, "terminal")
+    assert "not compared with no-hbi: the same runs" in table.rows[2].marks
+    assert all(cell.comparison is None for cell in table.rows[2].cells)
+    assert table.rows[1].cells[0].p_holm == table.rows[1].cells[0].comparison.p_value  # type: ignore[union-attr]
 
 
 # ---- files, and whether they still follow from the records
@@ -199,7 +226,8 @@ def test_a_suite_without_any_record_says_so(tmp_path: Path) -> None:
     suite(tmp_path)
     done = call("tables", "small.yaml", cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stderr == "no run of this suite has a record in runs yet: run_suite.py run small.yaml\n"
+    assert done.stderr == "nothing is written: no run of this suite has a record in runs yet; `run` makes them\n"
+    assert not (tmp_path / "runs" / "tables").exists()
     assert done.stdout.count("0/2") == 2
     assert not (tmp_path / "runs" / "store").exists()
     fill(tmp_path)
@@ -231,7 +259,7 @@ def test_a_damaged_record_of_cost_leaves_the_table_of_results(tmp_path: Path) ->
     (folder / RECORD).write_text("{")
     found = tables(tmp_path, text)
     assert found.cost is None
-    assert found.uncosted == "no cost has been measured yet: run_suite.py run small --only cost"
+    assert found.uncosted == "no cost has been measured yet; `run` with --only cost measures it"
     assert len(found.problems) == 1
     assert found.table
     assert found.table.rows[0].cells[0].values

@@ -24,7 +24,7 @@ _RANKS = np.arange(1, 21)
 
 
 def table_of(mine: Ran) -> Table:
-    found = suite_table(mine.suite, mine.wanted, read_summaries(mine.runs)[0], mine.runs)
+    found = suite_table(mine.suite, read_summaries(mine.runs)[0], mine.runs)
     assert found
     return found
 
@@ -166,7 +166,7 @@ def test_better_is_said_so(tmp_path: Path) -> None:
 
 def test_the_baseline_itself_and_a_metric_that_tables_do_not_test(mixed: Ran) -> None:
     assert "the other rows are compared with this one" in shown(mixed, "no-hbi", "R@1")
-    assert "run_suite.py compare mine no-hbi hbi" in shown(mixed, "hbi", "MdR")
+    assert "`compare SUITE no-hbi hbi` has one" in shown(mixed, "hbi", "MdR")
 
 
 def test_a_row_without_any_result(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The published checkpoint layout of CLIP4Clip, with any of its headers over frames.
 
-Nothing in it is its own: DRL without weighted tokens has the same names.
+Nothing in it is its own: DRL without weighted tokens and EMCL-Net have the same names.
 """
 
 from collections.abc import Mapping

@@ -18,6 +18,7 @@ BASES = "bases"
 class EMCLLayout(Layout):
     system = "emcl"
     title = "EMCL-Net"
+    marks = (BASES,)
 
     def name(self, ours: str) -> str:
         return ours if ours == BASES else super().name(ours)

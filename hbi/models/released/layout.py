@@ -79,14 +79,19 @@ class Layout:
         check_sizes(state, origin, self.title, {**CLIP, **self.needed})
         family = SYSTEMS[self.system]
         assert issubclass(family, ClipSystemConfig)
-        sizes = {"encoder": "as in the checkpoint", **self.sizes(state, options)}
         try:
+            sizes = {"encoder": "as in the checkpoint", **self.sizes(state, options)}
             config = family.model_validate({**family.published(), **sizes, **options})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "options"
             raise InputError(f"released.load: {self.system}: {where}: {first['msg']}") from None
-        model: ClipSystem = imported(config.builder)(config, seed, clip_sizes(state))
+        except (AssertionError, LookupError) as error:
+            raise InputError(f"{origin}, read as {self.title}: its sizes make no model: {error}") from None
+        try:
+            model: ClipSystem = imported(config.builder)(config, seed, clip_sizes(state))
+        except (ArithmeticError, AssertionError, LookupError, ValueError) as error:
+            raise InputError(f"{origin}, read as {self.title}: its sizes make no model: {error}") from None
         own, spare = self.names(model), {}
         if self.variants and any(option in options for option in self.chosen_by):
             spare = {key: w for key, w in state.items() if key not in own and re.match(self.variants, key)}
@@ -150,8 +155,12 @@ def clip_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def check_sizes(state: Mapping[str, Tensor], origin: Origin, title: str, needed: Mapping[str, int]) -> None:
-    """Raises InputError where a tensor that sizes are read from is missing, or has another number of axes."""
-    if missing := [name for name, axes in needed.items() if name not in state or state[name].ndim != axes]:
+    """Raises InputError where a tensor that sizes are read from is missing, empty, or has another number of axes."""
+    if missing := [
+        name
+        for name, axes in needed.items()
+        if name not in state or state[name].ndim != axes or not state[name].numel()
+    ]:
         raise InputError(f"{origin}: no published checkpoint of {title}: {', '.join(missing[:5])} missing or misshapen")
 
 

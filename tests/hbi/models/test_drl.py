@@ -8,6 +8,7 @@ from hbi.data.preprocess import normalise
 from hbi.errors import InputError
 from hbi.models import Encoded, build, released
 from hbi.models.decorrelation import correlation, decorrelation
+from hbi.models.temporal import TemporalLSTM
 from tests.golden_system import assert_close, assert_norms, encoded, gradients, read
 from tests.random_batch import batch_of
 
@@ -196,6 +197,16 @@ def test_unweighted_tokens_cannot_be_decorrelated_by_weights():
         DRLConfig(interaction="ti")
 
 
+def test_an_lstm_leaves_padded_frames_as_they_are():
+    """As in the published code, whose decorrelation can pick one as a partner."""
+    lstm = TemporalLSTM(8)
+    frames, mask = torch.randn(2, 5, 8), torch.arange(5) < torch.tensor([[5], [2]])
+    found = lstm(frames, mask)
+    torch.testing.assert_close(found[1, 2:], frames[1, 2:])
+    torch.testing.assert_close(found[1, :2], lstm(frames[1:, :2], mask[1:, :2])[0])
+    assert not torch.equal(found[0, 4], frames[0, 4])
+
+
 # ---- files
 
 
@@ -228,3 +239,21 @@ def test_what_does_not_fit_names_system_and_keys():
     with pytest.raises(InputError, match=r"read as DRL: .*missing text_weight_fc\.0\.weight"):
         released.load("drl", unweighted)
     assert released.load("drl", unweighted, interaction="ti").config.cdcr == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("clip.visual.positional_embedding", (0, 128)),
+        ("clip.visual.conv1.weight", (128, 3, 0, 0)),
+        ("clip.ln_final.weight", (50,)),
+        ("clip.text_projection", (128, 90)),
+        ("clip.token_embedding.weight", (3,)),
+    ],
+)
+@pytest.mark.parametrize("system", ["drl", "clip4clip", "emcl"])
+def test_sizes_that_make_no_model_are_one_line(system, name, shape):
+    with pytest.raises(InputError) as told:
+        released.load(system, file_of(2) | {name: torch.zeros(shape)})
+    assert "state dict" in str(told.value)
+    assert "\n" not in str(told.value)
