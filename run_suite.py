@@ -555,7 +555,7 @@ def _tables(suite: str, overrides: list[str] | None, only: str | None, runs: Pat
     """The suite's tables; records that cannot be read are named and left aside."""
     from results.suite_tables import suite_tables
 
-    found = suite_tables(_expand(suite, overrides, only)[0], runs, only)
+    found = suite_tables(_loaded(suite, overrides), runs, only)
     for problem in found.problems:
         typer.echo(f"left aside: {problem}", err=True)
     return found
@@ -564,10 +564,15 @@ def _tables(suite: str, overrides: list[str] | None, only: str | None, runs: Pat
 def _expand(suite: str, overrides: list[str] | None, only: str | None) -> tuple[Suite, list[Run]]:
     """The suite, and the runs it wants."""
     from suites.expand import expand
+
+    loaded = _loaded(suite, overrides)
+    return loaded, expand(loaded, only)
+
+
+def _loaded(suite: str, overrides: list[str] | None) -> Suite:
     from suites.load import load_suite
 
-    loaded = load_suite(_suite_file(suite), overrides or ())
-    return loaded, expand(loaded, only)
+    return load_suite(_suite_file(suite), overrides or ())
 
 
 def _data(name: str, overrides: list[str] | None, size: int | None) -> list[tuple[DataConfig, int]]:

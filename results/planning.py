@@ -10,7 +10,7 @@ from results.comparisons import LEVEL
 from results.resolution import resolvable
 from results.suite_tables import suite_table
 from results.summary import read_summaries
-from suites.expand import expand
+from suites.expand import chosen, expand
 from suites.schema import Suite
 
 POWER = 0.8
@@ -47,7 +47,8 @@ def suite_resolves(suite: Suite, runs: Path, only: str | None = None) -> Resolva
     None where no two rows are compared, or nobody knows the size of the test split before the data are read. What
     earlier records of the suite tell of the spread is used, else what is typical.
     """
-    table, wanted = suite_table(suite, read_summaries(runs)[0], runs, only), expand(suite, only)
+    every = expand(suite)
+    table, wanted = suite_table(suite, every, read_summaries(runs)[0], runs, only), chosen(every, only)
     data = [run.spec.data for run in wanted if run.in_tables]
     videos, tasks = {one.test_videos for one in data}, {one.task for one in data}
     if table is None or len(table.rows) < 2 or len(videos) > 1 or None in videos or len(tasks) > 1:

@@ -18,7 +18,7 @@ from results.record import Record
 from results.store import run_folder, whole_record
 from results.summary import Summary, read_summaries
 from results.tables import table_files
-from suites.expand import expand
+from suites.expand import Run, chosen, expand
 from suites.schema import Suite
 
 SHOWN = 20
@@ -65,8 +65,9 @@ class SuiteTables:
 def suite_tables(suite: Suite, runs: Path, only: str | None = None) -> SuiteTables:
     """The tables of ``suite``, or of its runs that match ``only``. Raises InputError for a published row unknown."""
     summaries, problems = read_summaries(runs)
-    table = suite_table(suite, summaries, runs, only)
-    wanted = expand(suite, only)
+    every = expand(suite)
+    wanted = chosen(every, only)
+    table = suite_table(suite, every, summaries, runs, only)
     measuring = [run.run_id for run in wanted if run.alone]
     measured = [record for run_id in measuring if (record := whole_record(run_folder(runs, run_id)))]
     cost = next((record.cost for record in measured if record.cost), None)
@@ -75,17 +76,20 @@ def suite_tables(suite: Suite, runs: Path, only: str | None = None) -> SuiteTabl
     return SuiteTables(suite.name, table, cost, recorded, uncosted, tuple(problems))
 
 
-def suite_table(suite: Suite, summaries: dict[str, Summary], runs: Path, only: str | None = None) -> Table | None:
-    """The table of results, with its statistics and published rows; none where nothing is trained or evaluated."""
-    every = [run for run in expand(suite) if run.in_tables]
-    chosen = {(run.label, run.run_id) for run in expand(suite, only)} if only else None
-    shown = [run for run in every if chosen is None or (run.label, run.run_id) in chosen]
+def suite_table(
+    suite: Suite, every: list[Run], summaries: dict[str, Summary], runs: Path, only: str | None = None
+) -> Table | None:
+    """The table of results, with its statistics and published rows; none where nothing is trained or evaluated.
+
+    every  all runs of the suite: the baseline is the first row of all, whatever ``only`` says
+    """
+    shown = [run for run in chosen(every, only) if run.in_tables]
     if not shown:
         return None
     rows = [(run.label, run.run_id) for run in shown]
     columns = suite.metrics or columns_of({run.spec.data.task for run in shown})
     table = collect(suite.name, rows, summaries, columns)
-    table = with_statistics(table, summaries, runs, suite.baseline or every[0].label)
+    table = with_statistics(table, summaries, runs, suite.baseline or next(run.label for run in every if run.in_tables))
     datasets = {run.spec.data.name: None for run in shown}
     changes = [f"--set {change}" for change in suite._overrides] + [f"--only {only}"] * bool(only)
     origin = printable(", ".join([*datasets, *changes]), 300)

@@ -118,7 +118,7 @@ def expand(suite: Suite, only: str | None = None) -> list[Run]:
     if suite.cost:
         measuring = _cost_run(suite, suite.cost, found)
         found = [measuring] if suite.cost.alone else [*found, measuring]
-    return _chosen(found if "weights" in suite.keep else _with_needed_weights(found), only)
+    return chosen(found if "weights" in suite.keep else _with_needed_weights(found), only)
 
 
 def baseline_of(suite: Suite, labels: Sequence[str]) -> str:
@@ -256,11 +256,12 @@ def _without_effect(suite: Suite, applied: set[str]) -> list[Mistake]:
     ]
 
 
-def _chosen(runs: list[Run], only: str | None) -> list[Run]:
+def chosen(runs: list[Run], only: str | None) -> list[Run]:
+    """Those whose label matches ``only``, or whose id it is; all where it is None. Raises InputError where none is."""
     if only is None:
         return runs
-    chosen = [run for run in runs if only in (run.label, run.run_id) or fnmatchcase(run.label, only)]
-    if not chosen:
+    found = [run for run in runs if only in (run.label, run.run_id) or fnmatchcase(run.label, only)]
+    if not found:
         labels = dict.fromkeys(run.label for run in runs)
         raise InputError(f"--only {only}: no run is called so; there are: {', '.join(labels)}")
-    return chosen
+    return found

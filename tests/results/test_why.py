@@ -24,7 +24,7 @@ _RANKS = np.arange(1, 21)
 
 
 def table_of(mine: Ran) -> Table:
-    found = suite_table(mine.suite, read_summaries(mine.runs)[0], mine.runs)
+    found = suite_table(mine.suite, list(mine.wanted), read_summaries(mine.runs)[0], mine.runs)
     assert found
     return found
 
