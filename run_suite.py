@@ -390,14 +390,13 @@ def why(
     from hbi.errors import InputError
     from results.why import explain, plain
 
-    wanted = _expand(suite, set_, only)[1]
-    table = _tables(suite, set_, only, runs).table
-    if table is None:
+    found = _tables(suite, set_, only, runs)
+    if found.table is None:
         raise InputError(f"why: suite {suite} has no table of results; its numbers are those of one measurement")
     if json_:
-        _print_json(plain(table, row, metric, wanted, runs))
+        _print_json(plain(found.table, row, metric, found.wanted, runs))
     else:
-        _print_layouts([explain(table, row, metric, wanted, runs)])
+        _print_layouts([explain(found.table, row, metric, found.wanted, runs)])
 
 
 @app.command()
@@ -472,7 +471,6 @@ def report_(
     from results.tables import write_files
 
     loaded, steps = _steps(suite, set_, only, runs)
-    wanted = _expand(suite, set_, only)[1]  # without those that are only needed
     records = {step.run.run_id: step.record for step in steps if step.record}
     tables = suite_tables(loaded, runs, only)
     page = Page(
@@ -480,7 +478,7 @@ def report_(
         summary=loaded.summary,
         source=_suite_file(suite).read_text(encoding="utf-8"),
         layouts=tables.layouts,
-        figures=[(drawn.caption, drawn.svg) for drawn in figures(loaded, wanted, records)],
+        figures=[(drawn.caption, drawn.svg) for drawn in figures(loaded, tables.wanted, records)],
         runs=[
             PlannedRun(
                 step.run.label,

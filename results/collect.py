@@ -168,7 +168,7 @@ def _part(count: int, run_ids: Sequence[str]) -> str:
     return "the run" if len(run_ids) == 1 else f"{count} of {len(run_ids)} runs"
 
 
-def printable(text: str, most: int = 80) -> str:
-    """On one line, cut to ``most`` letters: no line break or terminal code of a file's author reaches the screen."""
+def printable(text: str, most: int | None = 80) -> str:
+    """On one line, cut to ``most`` letters if given: no line break or terminal code of a file's author gets through."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return line if most is None or len(line) <= most else f"{line[: most - 1]}…"

@@ -7,7 +7,7 @@ from results.changed import lay_out_changed
 from results.collect import Cell
 from results.compare import Compared, Pair, Tested
 from results.comparisons import LEVEL
-from results.layout import BETTER, MISSING, WORSE, Column, Entry, Layout, Line, symbol
+from results.layout import BETTER, MISSING, WORSE, Column, Entry, Layout, Line, column_of, sign, symbol
 from results.metrics import GROUPS, metric
 from results.numerals import rounded
 from results.planning import POWER
@@ -79,7 +79,7 @@ def _line(one: Tested, symbols: dict[str, str]) -> Line:
         return Line(label, "", (*means, refused, *[Entry("")] * (len(_COLUMNS) - 3)), title)
     only = [sum(counts) / found.seeds for counts in zip(*found.discordant, strict=True)] or [None, None]
     entries = (
-        Entry(signed(found.difference, shown.decimals), symbol=_sign(one)),
+        Entry(signed(found.difference, shown.decimals), symbol=sign(one.comparison, one.p_holm, LEVEL)),
         Entry("", rest=between(found.interval, shown.decimals)),
         *(_p(p) for p in (found.p_value, one.p_holm)),
         Entry(str(found.queries)),
@@ -98,12 +98,6 @@ def _mean(cell: Cell, decimals: int, symbols: dict[str, str]) -> Entry:
 
 def _p(p: float | None) -> Entry:
     return Entry("" if p is None else p_text(p).removeprefix("= ").replace("< ", "<"))
-
-
-def _sign(one: Tested) -> str:
-    if not one.significant or one.comparison is None:
-        return ""
-    return BETTER if (one.comparison.difference > 0) == metric(one.metric).higher_is_better else WORSE
 
 
 def _verdicts(pair: Pair) -> list[tuple[str, str]]:
@@ -158,11 +152,6 @@ def _called(name: str) -> str:
 def _overview(compared: Compared) -> Layout:
     """The differences of all pairs."""
     names = [one.metric for one in compared.pairs[0].tested]
-    columns = []
-    for name in names:
-        shown = metric(name)
-        heading = f"{shown.heading} {shown.arrow}".rstrip()
-        columns.append(Column(heading, *GROUPS[shown.group]) if shown.group else Column(heading))
     lines = tuple(Line(pair.b, "", tuple(map(_difference, pair.tested))) for pair in compared.pairs)
     notes = [("", remark) for remark in compared.remarks]
     notes.append(
@@ -171,10 +160,11 @@ def _overview(compared: Compared) -> Layout:
     notes += [(MISSING, "not compared; why not is told below")] * any(
         not one.comparison for p in compared.pairs for one in p.tested
     )
-    return Layout("B − A", "B", tuple(columns), lines, tuple(notes))
+    return Layout("B − A", "B", tuple(column_of(metric(name)) for name in names), lines, tuple(notes))
 
 
 def _difference(one: Tested) -> Entry:
     if one.comparison is None:
         return Entry(MISSING)
-    return Entry(signed(one.comparison.difference, metric(one.metric).decimals), symbol=_sign(one))
+    difference = signed(one.comparison.difference, metric(one.metric).decimals)
+    return Entry(difference, symbol=sign(one.comparison, one.p_holm, LEVEL))

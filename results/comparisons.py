@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from hbi.files import write_atomically
-from hbi.metrics.registry import KINDS, OURS, QA, RECALL_AT
+from hbi.metrics.registry import KINDS, OURS, QA
+from hbi.metrics.retrieval import summarise
 from results.collect import Row, Table
 from results.estimates import Interval
 from results.significance import Comparison, compare, holm, interval
@@ -32,7 +33,7 @@ LEVEL = 0.05
 MOST_ROWS = 500
 """In a longer table nothing is compared: no difference would be left after a correction for so many."""
 
-_FORMAT = 2
+_FORMAT = 3
 """Raise it when the same ranks give something else."""
 
 OTHER_QUERIES = "other queries"
@@ -164,19 +165,12 @@ def _is_whole(arrays: Arrays, metrics: Mapping[str, float]) -> bool:
             with suppress(NotPaired):
                 found[name] = 100 * float(np.mean(by_query(name, arrays)))
     else:
-        ranked = {way: arrays[way] for way in ("t2v", "v2t") if len(arrays.get(way, ()))}
+        ranked = {way: np.asarray(arrays[way], dtype=np.float64) for way in ("t2v", "v2t") if len(arrays.get(way, ()))}
         fits = all((ranks >= 1).all() for ranks in ranked.values())
         fits = fits and ("video" not in arrays or len(arrays["video"]) == len(ranked.get("t2v", ())))
-        found = {name: value for way in ranked for name, value in _means(way, ranked[way]).items()} if fits else {}
+        ways = ranked.items() if fits else ()
+        found = {f"{way}/{name}": value for way, ranks in ways for name, value in summarise(ranks).items()}
     return fits and all(abs(value - metrics.get(name, value)) < 1e-6 for name, value in found.items())
-
-
-def _means(way: str, ranks: NDArray[Any]) -> dict[str, float]:
-    """R@K and MnR; as hbi.metrics.retrieval, from one count of all ranks, for this is done ten thousand times."""
-    most = max(RECALL_AT)
-    counts = np.bincount(np.minimum(np.ceil(ranks), most + 1).astype(np.int64), minlength=most + 2).cumsum()
-    recalls = {f"{way}/R@{k}": 100 * float(counts[k]) / len(ranks) for k in RECALL_AT}
-    return {**recalls, f"{way}/MnR": float(ranks.mean(dtype=np.float64))}
 
 
 def _found(columns: Sequence[str], row: _Ranked, base: _Ranked | None) -> _Kept:

@@ -11,6 +11,7 @@ from typing import get_args
 from hbi.cost.machine import PowerState
 from hbi.cost.report import CaseCost, CostReport, Count, Interval, Latency, Quantile
 from hbi.cost.statistics import COPIES, LEVEL
+from results.collect import printable
 from results.cost_scaling import PARTS, STAGES, Growth, Measure, growths, members, sizes_of
 from results.html import html_file
 from results.layout import MISSING, Column, Entry, Layout, Line, symbol
@@ -431,13 +432,13 @@ def _layout(
     symbols: dict[str, str] = {}
     lines = []
     for section, label, entries in rows:
-        marked = [replace(e, symbol=symbol(_printable(e.symbol), symbols)) if e.symbol else e for e in entries]
-        lines.append(Line(_printable(label), "", tuple(marked), _printable(section)))
+        marked = [replace(e, symbol=symbol(printable(e.symbol, None), symbols)) if e.symbol else e for e in entries]
+        lines.append(Line(printable(label, None), "", tuple(marked), printable(section, None)))
     found = [(mark, text) for text, mark in symbols.items()]
     if any(entry.text == MISSING and not entry.symbol for line in lines for entry in line.entries):
         found.append((MISSING, missing))
-    found += [(term, _printable(text)) for term, text in notes if text]
-    return Layout(_printable(name), heading, tuple(columns), tuple(lines), tuple(found))
+    found += [(term, printable(text, None)) for term, text in notes if text]
+    return Layout(printable(name, None), heading, tuple(columns), tuple(lines), tuple(found))
 
 
 def _sizes(cases: Sequence[CaseCost]) -> list[_Part]:
@@ -481,8 +482,3 @@ def _interval(value: float | None, interval: Interval | None, unit: str = "") ->
     digits = decimals(value / PREFIXES[unit])
     low = rounded(lower / PREFIXES[unit], digits)
     return Entry("", rest=f"[{low}, ∞)" if upper is None else f"[{low}, {rounded(upper / PREFIXES[unit], digits)}]")
-
-
-def _printable(text: str) -> str:
-    """On one line: labels and names of devices come from files of others."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

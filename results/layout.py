@@ -13,6 +13,7 @@ from itertools import groupby
 from results.collect import Cell, Row, Table
 from results.metrics import GROUPS, Metric, metric
 from results.numerals import rounded
+from results.significance import Comparison
 
 MISSING = "–"
 BETTER, WORSE = "⁺", "⁻"
@@ -107,7 +108,7 @@ def lay_out(table: Table) -> Layout:
     notes += _of_tests(table)
     if table.origin:
         notes.append(("data:", table.origin))
-    columns = (Column("seeds", kept=True), *map(_column, metrics))
+    columns = (Column("seeds", kept=True), *map(column_of, metrics))
     return Layout(" ".join(table.name.split()), "variant", columns, tuple(lines), tuple(notes))
 
 
@@ -122,7 +123,8 @@ def _joined(found: list[str]) -> str:
     return ("," if any(len(one) > 1 for one in found) else "").join(found)
 
 
-def _column(metric: Metric) -> Column:
+def column_of(metric: Metric) -> Column:
+    """Its heading, with the arrow, under its group."""
     heading = f"{metric.heading} {metric.arrow}".rstrip()
     return Column(heading, *GROUPS[metric.group]) if metric.group else Column(heading)
 
@@ -137,7 +139,7 @@ def _of_tests(table: Table) -> list[tuple[str, str]]:
     over = "over queries and the seeds that both have" if True in seeds else f"over queries, {_ONE_SEED}"
     label, level = " ".join(table.baseline.split()), f"{100 * table.level:g} %"
     test = f"paired {over}; level {level}, corrected for the rows of a column (Holm)"
-    if not any(_verdict(cell, table.level) for row in table.rows for cell in row.cells):
+    if not any(sign(cell.comparison, cell.p_holm, table.level) for row in table.rows for cell in row.cells):
         return [("", f"no difference to {label} is significant: {test}")]
     return [(f"{BETTER} {WORSE}", f"better, worse than {label}: {test}")]
 
@@ -147,12 +149,11 @@ def _compared_seeds(table: Table) -> set[bool]:
     return {cell.comparison.seeds > 1 for row in table.rows for cell in row.cells if cell.comparison}
 
 
-def _verdict(cell: Cell, level: float) -> str:
-    """Whether a cell's mean is better or worse than the baseline's; "" where that cannot be said."""
-    if cell.comparison is None or cell.p_holm is None or cell.p_holm > level:
+def sign(found: Comparison | None, p_holm: float | None, level: float) -> str:
+    """Whether what was compared is better or worse than what it was compared with; "" where that cannot be said."""
+    if found is None or p_holm is None or p_holm > level:
         return ""
-    better = metric(cell.comparison.metric).higher_is_better
-    return BETTER if (cell.comparison.difference > 0) == better else WORSE
+    return BETTER if (found.difference > 0) == metric(found.metric).higher_is_better else WORSE
 
 
 def _printed(value: float | None, column: Metric) -> Entry:
@@ -164,7 +165,7 @@ def _entry(cell: Cell, column: Metric, place: int, level: float, symbols: dict[s
     """``single`` is what a reader must know of a comparison by one seed; "" where the table's are all alike."""
     if cell.mean is None:
         return Entry(MISSING)
-    deviation, verdict = cell.standard_deviation, _verdict(cell, level)
+    deviation, verdict = cell.standard_deviation, sign(cell.comparison, cell.p_holm, level)
     marks = [single] if verdict and single and cell.comparison and cell.comparison.seeds == 1 else []
     marks += [] if cell.complete else [f"{len(cell.values)} of {cell.expected} seeds"]
     return Entry(

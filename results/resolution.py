@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import gammaincinv, ndtr
 
 from results.estimates import Variation, t_quantile
 
@@ -23,6 +22,8 @@ def resolvable(
     accuracy). queries: of the test set, or its groups where ``compare`` is given groups. For one of m rows under Holm's
     correction at worst, level is level / m. One seed resolves more than two: it says less, only of two trained models.
     """
+    from scipy.special import gammaincinv, ndtr  # as in results.estimates
+
     if queries < 2 or seeds < 1:
         raise ValueError(f"a comparison needs two queries and a seed, not {queries} and {seeds}")
     of_seeds, of_queries, of_both = np.mean([[v.seeds**2, v.queries**2, v.both**2] for v in typical or [TYPICAL]], 0)

@@ -18,7 +18,7 @@ from results.record import Record
 from results.store import run_folder, whole_record
 from results.summary import Summary, read_summaries
 from results.tables import table_files
-from suites.expand import Run, chosen, expand
+from suites.expand import Run, baseline_of, chosen, expand
 from suites.schema import Suite
 
 SHOWN = 20
@@ -29,12 +29,14 @@ SHOWN = 20
 class SuiteTables:
     """``table`` is none where a suite only measures, ``cost`` what it has measured.
 
+    wanted    the runs that they are of
     recorded  how many of the runs have left a record
     uncosted  why there is no table of cost although the suite measures it
     problems  records that were left aside, a line each
     """
 
     name: str
+    wanted: tuple[Run, ...]
     table: Table | None
     cost: CostReport | None
     recorded: int
@@ -73,7 +75,7 @@ def suite_tables(suite: Suite, runs: Path, only: str | None = None) -> SuiteTabl
     cost = next((record.cost for record in measured if record.cost), None)
     uncosted = _uncosted(measured) if measuring and not cost else None
     recorded = sum(run.run_id in summaries for run in wanted)
-    return SuiteTables(suite.name, table, cost, recorded, uncosted, tuple(problems))
+    return SuiteTables(suite.name, tuple(wanted), table, cost, recorded, uncosted, tuple(problems))
 
 
 def suite_table(
@@ -89,7 +91,8 @@ def suite_table(
     rows = [(run.label, run.run_id) for run in shown]
     columns = suite.metrics or columns_of({run.spec.data.task for run in shown})
     table = collect(suite.name, rows, summaries, columns)
-    table = with_statistics(table, summaries, runs, suite.baseline or next(run.label for run in every if run.in_tables))
+    baseline = baseline_of(suite, [run.label for run in every if run.in_tables])
+    table = with_statistics(table, summaries, runs, baseline)
     datasets = {run.spec.data.name: None for run in shown}
     changes = [f"--set {change}" for change in suite._overrides] + [f"--only {only}"] * bool(only)
     origin = printable(", ".join([*datasets, *changes]), 300)

@@ -85,11 +85,6 @@ def summary_of(record: Record, stamp: Stamp = (0, 0, 0)) -> Summary:
     )
 
 
-def summaries_of(records: Iterable[Record]) -> dict[str, Summary]:
-    """By run id."""
-    return {record.run_id: summary_of(record) for record in records}
-
-
 def read_summaries(runs: Path) -> tuple[dict[str, Summary], list[str]]:
     """Of every usable record under ``runs`` by run id, and one line for each record that had to be left aside."""
     kept, found = _kept(runs), dict[str, Summary]()

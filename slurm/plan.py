@@ -1,10 +1,9 @@
 """The comparison behind `plan`, `run`, `retry` and `status`: the runs a suite wants against the records that exist."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from results.record import Record
 from results.store import run_folder
@@ -13,7 +12,7 @@ from slurm.queue import Job
 from slurm.states import State, live, state_of, stuck, told_failure, why
 from slurm.under_way import Progress, holder, progress
 from suites.expand import Run
-from suites.identity import resolved
+from suites.identity import flat, resolved
 from suites.spec import RunSpec
 
 NOT_REPEATED = ("nan", "bug")
@@ -168,7 +167,7 @@ def _epochs(spec: RunSpec) -> int:
 
 def _difference(run: Run, record: Record) -> str:
     """What keeps a record of the same variant, data and seed from being the wanted one."""
-    ours, theirs = dict(_flat(resolved(run.spec))), dict(_flat(resolved(record.spec)))
+    ours, theirs = dict(flat(resolved(run.spec))), dict(flat(resolved(record.spec)))
     changed = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     if not changed:
         return (
@@ -177,13 +176,3 @@ def _difference(run: Run, record: Record) -> str:
     shown = [f"{key} {theirs.get(key)} → {ours.get(key)}" for key in changed[:3]]
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return f"no record yet; {record.run_id} differs in {', '.join(shown)}{more}"
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(value, list) and any(isinstance(inner, Mapping) for inner in value):
-        yield from _flat(dict(enumerate(value)), prefix)
-    else:
-        yield prefix, value

@@ -28,7 +28,7 @@ nothing.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hbi.config import CostConfig
@@ -88,3 +88,14 @@ def at(plain: Any, option: Sequence[str]) -> Any:
     for key in option:
         plain = plain[int(key)] if isinstance(plain, list) else plain[key]
     return plain
+
+
+def flat(plain: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every option in plain data by its dotted name, as ``at`` finds it; of lists, those of mappings are entered."""
+    if isinstance(plain, Mapping):
+        for key, inner in plain.items():
+            yield from flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(plain, list) and any(isinstance(inner, Mapping) for inner in plain):
+        yield from flat(dict(enumerate(plain)), prefix)
+    else:
+        yield prefix, plain

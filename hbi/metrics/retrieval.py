@@ -30,7 +30,9 @@ def retrieval_metrics(
 
 def summarise(rank: NDArray[np.float64]) -> dict[str, float]:
     """Ranks [N] → {"R@1": percent, …, "MdR": median, "MnR": mean}."""
-    recall = {f"R@{k}": float(100 * np.mean(rank <= k)) for k in RECALL_AT}
+    most = max(RECALL_AT)
+    within = np.bincount(np.minimum(np.ceil(rank), most + 1).astype(np.int64), minlength=most + 1).cumsum()
+    recall = {f"R@{k}": 100 * (float(within[k]) / len(rank)) for k in RECALL_AT}
     return recall | {"MdR": float(np.median(rank)), "MnR": float(np.mean(rank))}
 
 

@@ -16,7 +16,14 @@ from hbi.models.clip4clip import end_token
 from hbi.models.clip_system import ClipSystem, summed
 from hbi.models.diffusion import Denoiser, Pairs, denoised, noised, signal_left
 from hbi.models.pooling import frame_attention
-from hbi.models.similarity import block_similarity, masked_softmax, token_scores, token_similarity
+from hbi.models.similarity import (
+    between_tokens,
+    block_similarity,
+    masked_softmax,
+    token_scores,
+    token_similarity,
+    weighted_tokens,
+)
 from hbi.seeds import spread
 from hbi.weights import check_names_and_shapes
 
@@ -96,8 +103,7 @@ class DiffusionRet(ClipSystem):
         return {"total": summed(losses), **losses}
 
     def _token_similarity(self, text: Encoded, video: Encoded, similarity: Callable[..., Tensor]) -> Tensor:
-        sides = (side[name] for side in (text, video) for name in ("tokens", "weights", "mask"))
-        return similarity(*sides, self.config.departures.similarity_padding)
+        return between_tokens(text, video, similarity, self.config.departures.similarity_padding)
 
     def generation_losses(
         self,
@@ -223,6 +229,5 @@ class DiffusionRet(ClipSystem):
 
 
 def _tokens(tokens: Tensor, mask: Tensor, scores: nn.Module) -> dict[str, Tensor]:
-    """ "tokens" [N,L,D] of unit length, "weights" [N,L] that sum to 1 where there are tokens, "mask" [N,L]."""
-    weights = masked_softmax(scores(tokens).squeeze(-1).float(), mask)
-    return {"tokens": F.normalize(tokens.float(), dim=-1), "weights": weights, "mask": mask}
+    """Weighted by the softmax of their ``scores``."""
+    return weighted_tokens(tokens, masked_softmax(scores(tokens).squeeze(-1).float(), mask), mask)

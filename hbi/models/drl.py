@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hbi.config import DRLConfig
 from hbi.models.base import Encoded, initialised
 from hbi.models.clip4clip import caption_vector, video_vector
 from hbi.models.clip_system import ClipSystem, weighted_total
 from hbi.models.decorrelation import correlation, decorrelation
-from hbi.models.similarity import block_similarity, masked_softmax, token_similarity
+from hbi.models.similarity import between_tokens, block_similarity, masked_softmax, token_similarity, weighted_tokens
 from hbi.models.temporal import temporal_part
 
 
@@ -48,12 +47,12 @@ class DRL(ClipSystem):
         return self._tokens(frames, mask, "frame_scores")
 
     def _tokens(self, tokens: Tensor, mask: Tensor, scores: str) -> Encoded:
-        """ "tokens" [N,L,D] of unit length, "weights" [N,L] that sum to 1 where there are tokens, "mask" [N,L]."""
+        """The weights sum to 1 where there are tokens."""
         if self.config.interaction == "wti":
             weights = masked_softmax(getattr(self, scores)(tokens).squeeze(-1).float(), mask)
         else:
             weights = mask / mask.sum(1, keepdim=True).clamp(min=1)
-        return Encoded({"tokens": F.normalize(tokens.float(), dim=-1), "weights": weights, "mask": mask})
+        return Encoded(weighted_tokens(tokens, weights, mask))
 
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:
         if self.config.interaction == "dp":
@@ -61,8 +60,7 @@ class DRL(ClipSystem):
         return self._token_similarity(text, video, block_similarity)
 
     def _token_similarity(self, text: Encoded, video: Encoded, similarity: Callable[..., Tensor]) -> Tensor:
-        sides = (side[name] for side in (text, video) for name in ("tokens", "weights", "mask"))
-        return similarity(*sides, self.config.departures.similarity_padding)
+        return between_tokens(text, video, similarity, self.config.departures.similarity_padding)
 
     def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """ "contrastive" and, where there is one, "decorrelation" before its weight."""

@@ -15,7 +15,6 @@ from hbi.games.estimator import BanzhafEstimator, load_estimator
 from hbi.games.token_game import Padding
 from hbi.models.banzhaf_loss import interaction_divergence, teacher_logits
 from hbi.models.base import Encoded, initialised
-from hbi.models.clip_system import FROZEN as FROZEN
 from hbi.models.clip_system import ClipSystem, summed, weighted_total
 from hbi.models.contrastive import distillation, released_distillation
 from hbi.models.similarity import block_similarity, masked_softmax, token_scores, token_similarity

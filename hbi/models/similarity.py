@@ -1,9 +1,13 @@
 """Weighted token-wise interaction (DRL, arXiv 2203.07111): the similarity of a level, and the worth of its games."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hbi.config import Choice
+from hbi.models.base import Encoded
 
 
 def token_scores(width: int) -> nn.Sequential:
@@ -15,6 +19,17 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the last axis among the cells of ``mask``; rows without any are all 0."""
     weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
     return torch.where(mask.any(-1, keepdim=True), weights, 0.0)
+
+
+def weighted_tokens(tokens: Tensor, weights: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """tokens [N,L,D], weights and mask [N,L] → what ``between_tokens`` needs of a side: "tokens" of unit length,
+    "weights" and "mask"."""
+    return {"tokens": F.normalize(tokens.float(), dim=-1), "weights": weights, "mask": mask}
+
+
+def between_tokens(text: Encoded, video: Encoded, similarity: Callable[..., Tensor], padding: Choice) -> Tensor:
+    """``token_similarity`` or ``block_similarity`` [N,M] of ``weighted_tokens``."""
+    return similarity(*(side[name] for side in (text, video) for name in ("tokens", "weights", "mask")), padding)
 
 
 def token_similarity(

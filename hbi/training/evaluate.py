@@ -27,15 +27,6 @@ Frames = Iterable[tuple[Tensor, Tensor]]
 
 
 @torch.no_grad()
-def similarity_matrix(
-    model: System, texts: Tokens, videos: Frames, device: torch.device, precision: str
-) -> NDArray[np.float32]:
-    """texts yields (token_ids, mask), videos yields (frames, mask), in order → [N,M]."""
-    with evaluating(model):
-        return scores(model, *encode(model, texts, videos, device, precision)).numpy()
-
-
-@torch.no_grad()
 def encode(
     model: System, texts: Tokens, videos: Frames, device: torch.device, precision: str
 ) -> tuple[Encoded, Encoded]:

@@ -8,8 +8,8 @@ from typing import Any
 from results.figures.rows import specs
 from suites.expand import Run
 from suites.grid import short_names, suffix
+from suites.identity import flat
 from suites.schema import Suite
-from suites.spec import RunSpec
 
 _DERIVED = {"version", "variant", "seed", "after", "files", "keep"}
 """What follows from other options, or tells of no setting."""
@@ -43,7 +43,7 @@ class Sweep:
 def sweeps(suite: Suite, runs: Iterable[Run]) -> list[Sweep]:
     """In the order of the suite: its grid and zip, then what entries of one variant differ in. Only of numbers, and of
     lists of them; where a text varies with an option, or none is known, that option is not swept."""
-    rows = {label: _flat(spec) for label, spec in specs(runs).items()}
+    rows = {label: dict(flat(spec.model_dump(mode="json", exclude=_DERIVED))) for label, spec in specs(runs).items()}
     groups: dict[str, dict[str, Options]] = {}
     for label, spec in specs(runs).items():
         groups.setdefault(spec.variant, {})[label] = rows[label]
@@ -77,18 +77,6 @@ def is_number(value: Any) -> bool:
 
 def _is_numeric(value: Any) -> bool:
     return is_number(value) or (isinstance(value, list) and bool(value) and all(map(is_number, value)))
-
-
-def _flat(spec: RunSpec) -> Options:
-    plain = spec.model_dump(mode="json", exclude=_DERIVED)
-
-    def leaves(data: Mapping[str, Any], prefix: str) -> Options:
-        found: Options = {}
-        for key, value in data.items():
-            found |= leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-        return found
-
-    return leaves(plain, "")
 
 
 def _varying(suite: Suite, group: Mapping[str, Options]) -> list[tuple[str, ...]]:

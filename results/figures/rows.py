@@ -24,8 +24,7 @@ def specs(runs: Iterable[Run]) -> dict[str, RunSpec]:
 def baseline(suite: Suite, runs: Iterable[Run]) -> str | None:
     """The label of the row that the others are compared with; the first where the suite names none."""
     labels = list(specs(runs))
-    named = getattr(suite, "baseline", None)
-    return named if named in labels else next(iter(labels), None)
+    return suite.baseline if suite.baseline in labels else next(iter(labels), None)
 
 
 def watched(suite: Suite, runs: Iterable[Run]) -> str:

@@ -11,7 +11,7 @@ from hbi.config import SYSTEMS, HBIConfig, SystemConfig
 from hbi.errors import InputError
 from hbi.games.estimator import BanzhafEstimator, save_estimator
 from hbi.models import build
-from hbi.models.hbi import FROZEN
+from hbi.models.clip_system import FROZEN
 from tests.random_batch import batch_of
 
 SYSTEM_VARIANTS = [

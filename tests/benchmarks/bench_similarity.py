@@ -8,7 +8,8 @@ from hbi.config import DeparturesConfig, HBIConfig
 from hbi.cost.memory import peak_memory
 from hbi.models import Encoded
 from hbi.models.hbi import HBI
-from hbi.training.evaluate import scores, similarity_matrix
+from hbi.training.evaluate import scores
+from tests.similarity_matrix import similarity_matrix
 
 T, V, D = 24, 12, 512
 VIDEOS = 1000

@@ -1,7 +1,7 @@
 """Records as a run would leave them, without running anything; an MLflow server."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hbi.metrics.registry import KINDS, QA_COLUMNS
 from results.collect import Table, collect
 from results.mlflow_mirror import mirror
 from results.record import Epoch, Failure, Provenance, Record
-from results.summary import summaries_of
+from results.summary import Summary, summary_of
 from suites.spec import RunSpec
 from tests.results.mlflow_server import free_port, serving
 
@@ -60,6 +60,11 @@ def build_record(variant: str = "hbi", seed: int = 0, r1: float = 41.5, **change
         finished="2026-01-02T03:04:35+00:00",
     )
     return record.model_copy(update=changes)
+
+
+def summaries_of(records: Iterable[Record]) -> dict[str, Summary]:
+    """By run id."""
+    return {record.run_id: summary_of(record) for record in records}
 
 
 def build_answers(variant: str = "hbi-qa", seed: int = 0, accuracy: float = 41.5, **changes: Any) -> Record:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from results.collect import Cell, collect
 from results.metrics import metric
 from results.record import Record
-from results.summary import summaries_of, summary_of
+from results.summary import summary_of
 from results.tables import FORMATS, render
+from tests.results.conftest import summaries_of
 
 MakeRecord = Callable[..., Record]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from results.record import Record
 from results.store import RECORD, read_all, run_folder, write_record
-from results.summary import Summary, read_summaries, summaries_of
-from tests.results.conftest import build_failure, build_record
+from results.summary import Summary, read_summaries
+from tests.results.conftest import build_failure, build_record, summaries_of
 
 ROOT = Path(__file__).parents[2]
 

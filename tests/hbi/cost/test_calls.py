@@ -25,7 +25,7 @@ from hbi.cost.calls import (
 from hbi.cost.memory import peak_memory
 from hbi.errors import InputError
 from hbi.training import evaluate
-from hbi.training.evaluate import similarity_matrix
+from tests.similarity_matrix import similarity_matrix
 
 CPU = torch.device("cpu")
 TINY = HBIConfig(temporal_layers=1)

@@ -8,8 +8,9 @@ from hbi.config import HBIConfig
 from hbi.cost.memory import peak_memory
 from hbi.models import Encoded, System, build
 from hbi.training import evaluate
-from hbi.training.evaluate import FASTEST, block_side, free_memory, scores, similarity_matrix
+from hbi.training.evaluate import FASTEST, block_side, free_memory, scores
 from tests.random_batch import batch_of
+from tests.similarity_matrix import similarity_matrix
 
 MB = 2**20
 ALL_LEVELS = HBIConfig(encoder="tiny", temporal_layers=1, similarity_rates={"entity": 0.5, "action": 0.3, "event": 0.2})
