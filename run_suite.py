@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,14 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    from hbi.config import DataConfig
+    from ablations.explain import Player
+    from hbi.config import DataConfig, EvaluationConfig, SystemConfig
     from hbi.data.prepare import Examined, Prepared
+    from hbi.metrics.saved import Saved
+    from results.compare import Pair, Ran
     from results.layout import Layout
     from results.record import Record
     from results.suite_tables import SuiteTables
     from slurm.plan import Step
     from suites.expand import Run
     from suites.schema import Suite
+    from suites.spec import RunSpec
 
 
 class Executor(str, Enum):
@@ -52,6 +57,14 @@ class Failed(str, Enum):
         """As records and states have it."""
         spelled = {"timeout": "timed out", "preempted": "pre-empted"}
         return spelled.get(self.value, self.value.replace("-", " "))
+
+
+class Device(str, Enum):
+    """Where a model computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
 
 
 app = typer.Typer(
@@ -404,7 +417,16 @@ def compare(
     suite: SuiteArgument,
     a: Annotated[str, typer.Argument(help="A row of the suite, by its label or its beginning; or another suite.")],
     b: Annotated[Optional[str], typer.Argument(help="The row that is held against it.")] = None,  # noqa: UP045
-    top: Annotated[int, typer.Option(min=0, metavar="N", help="Queries of each kind that are listed.")] = 10,
+    top: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, metavar="N", help="Queries of each kind that are listed; by default 10, on a page 20."),
+    ] = None,
+    page: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FILE", help="Also write those of two rows as HTML, with pictures of what is ranked first."
+        ),
+    ] = None,
     set_: SetOption = None,
     only: OnlyOption = None,
     runs: RunsOption = Path("runs"),
@@ -422,14 +444,50 @@ def compare(
     first = Ran(*_expand(suite, set_, only), runs)
     if b is None and a in {run.label for run in first.wanted}:
         raise InputError(f"compare: {a} is a row of {suite}; name the row that it is compared with, too")
+    if b is None and page:
+        raise InputError("compare: a page is of two rows of one suite; name them")
+    if page and page.is_dir():
+        raise InputError(f"compare: {page} is a folder; name a file for the page")
+    listed = (20 if page else 10) if top is None else top
     if b is not None:
-        found = compare_rows(first, a, b, top)
+        found = compare_rows(first, a, b, listed)
     else:
-        found = compare_suites(first, Ran(*_expand(a, set_, only), other_runs or runs), top)
+        found = compare_suites(first, Ran(*_expand(a, set_, only), other_runs or runs), listed)
+    if page:
+        _write_changed(page, first, found.pairs[0])
     if json_:
         _print_json(plain(found))
     else:
         _print_layouts(layouts(found, _width()))
+    if page:
+        typer.echo(f"wrote {page}", err=json_)
+
+
+def _write_changed(file: Path, ran: Ran, pair: Pair) -> None:
+    """The page of two rows of a suite; weights are evaluated, with torch, only where a run has kept no scores."""
+    import shlex
+    from datetime import datetime, timezone
+
+    from rich.console import Console
+
+    from hbi.files import write_atomically
+    from results.changed_page import changed_page
+    from slurm.display import Display
+
+    display = Display(Console(stderr=True), total=0)
+
+    def again(folder: Path, evaluation: EvaluationConfig) -> Saved:
+        from ablations.ranking import similarities
+
+        return similarities(folder, evaluation, ran.runs / "data", display.counting)
+
+    made = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    command = shlex.join(["run_suite.py", *sys.argv[1:]])
+    with display.live():
+        text, missing = changed_page(ran, pair, again, display.counting, made, command)
+    for line in missing:
+        typer.echo(f"page: {line}", err=True)
+    write_atomically(file, text)
 
 
 @app.command("figures")
@@ -549,6 +607,210 @@ def games(
         typer.echo(game_table(found))
 
 
+@app.command("features")
+def features_(
+    source: Annotated[
+        Path, typer.Argument(metavar="FOLDER|FILE.txt", help="A folder of videos and images; or captions, one a line.")
+    ],
+    into: Annotated[
+        Path, typer.Argument(metavar="OUT.npy", help="The array, a row each; OUT.tsv and OUT.json come beside it.")
+    ],
+    run_id: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="RUN", help="A complete run: its weights, its sampling of frames."),
+    ] = None,
+    variant: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Instead of a run: the variant that --weights are of."),
+    ] = None,
+    weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Weights of a published checkpoint, or a run's model.safetensors."),
+    ] = None,
+    set_: SetOption = None,
+    frames: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, metavar="N", help="Frames of a video; by default as the run, or data.max_frames."),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = Device.auto,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, metavar="N", help="Processes that decode; by default one a core."),
+    ] = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Writes the features of a folder of videos, or of captions: one array, an index, and what made them."""
+    from datetime import datetime, timezone
+
+    from rich.console import Console
+
+    from hbi.errors import InputError
+    from hbi.files import sha256
+
+    if (run_id is None) != (variant is not None and weights is not None) or (run_id and (variant or weights or set_)):
+        raise InputError("features: name a run; or give --variant and --weights, and with these --set")
+
+    from ablations.extract import extract  # here, because they import torch
+    from ablations.preflight import check_fit
+    from ablations.trained import given
+    from hbi.data.prepare import available_cores
+    from slurm.display import Display
+
+    spec = _spec_of_run(run_id, runs) if run_id else _spec_of_weights(Path(weights or ""), variant or "", set_)
+    spec = spec.model_copy(update={"runtime": spec.runtime.model_copy(update={"device": device.value})})
+    if frames:
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"max_frames": frames})})
+    check_fit(spec, None)
+    model = given(spec)
+    made = {
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": shlex.join(["run_suite.py", *sys.argv[1:]]),
+        "run": run_id,
+        "variant": spec.variant,
+        "model": spec.model.model_dump(mode="json"),
+        "weights": spec.checkpoint,
+        "weights_sha256": sha256(Path(spec.checkpoint or "")),
+    }
+    display = Display(Console(stderr=True), total=0)
+    with display.live():
+        done = extract(
+            source,
+            into,
+            model,
+            spec.data,
+            spec.training.precision,
+            device.value,
+            workers or available_cores(),
+            made,
+            display.counting,
+        )
+    for suffix in (".npy", ".tsv", ".json"):
+        typer.echo(f"wrote {into.with_suffix(suffix)}")
+    typer.echo(f"{done.rows} vectors of {done.width} features")
+    for reason in done.left_out.values():
+        typer.echo(f"left out: {reason}", err=True)
+    if done.left_out:
+        raise typer.Exit(1)
+
+
+def _spec_of_run(run_id: str, runs: Path) -> RunSpec:
+    """Of a complete run, with the weights that it has left as those that are given."""
+    from ablations.registry import did_you_mean
+    from ablations.trained import finished, weights_of
+    from hbi.config import SystemConfig
+    from hbi.errors import InputError
+    from results.store import run_folder
+
+    complete = [name for name, record in _records(runs).items() if record.outcome == "complete"]
+    if run_id not in complete:
+        raise InputError(f"features: no complete run {run_id!r}; {did_you_mean(run_id, complete)}")
+    folder = run_folder(runs, run_id)
+    spec = finished(folder).spec
+    if not isinstance(spec.model, SystemConfig):
+        raise InputError(f"features: {run_id} is no retrieval system but {spec.model.system}")
+    return spec.model_copy(update={"checkpoint": str(weights_of(folder))})
+
+
+@app.command("explain")
+def explain_(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id or folder, or a file of weights.")],
+    query: Annotated[
+        str, typer.Option(metavar="TEXT|NUMBER", help="A sentence, or a query of the test split, from 0.")
+    ],
+    video: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="FILE|ID", help="A video file, or a video of the test split; by default the query's own."),
+    ] = None,
+    index: Annotated[str, typer.Option(help="banzhaf or shapley; the page has both.")] = "banzhaf",
+    method: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="exact, sampled, released or estimated; given twice: also their difference."),
+    ] = None,
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="RUN", help="Another run, for the difference to it."),
+    ] = None,
+    variant: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a file of weights that has no record beside it; by default hbi."),
+    ] = None,
+    set_: SetOption = None,
+    runs: RunsOption = Path("runs"),
+    to: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--to", metavar="FOLDER", help="Where the files go; by default RUNS/explain."),
+    ] = None,
+) -> None:
+    """Shows which words play with which frames: a figure, a page to explore, and the numbers of one pair."""
+    from datetime import datetime, timezone
+
+    from ablations.explain import chosen_index, chosen_methods, explained, pair_of, same_tokens
+    from ablations.sources import origin
+    from results.explain_page import Explained, summary, write
+
+    wanted = chosen_index(index)
+    players = [_player(name, variant, set_, runs) for name in filter(None, [run, against])]
+    methods = chosen_methods(players, wanted, method or ["exact"])
+    pair = pair_of(players[0], query, video, runs / "data")
+    found = [(player.name, explained(player, pair)) for player in players]
+    same_tokens(found)
+    page = Explained(
+        video=pair.video.id,
+        number=pair.number,
+        runs=found,
+        index=wanted,
+        methods=methods,
+        made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        commit=origin().commit,
+        command=" ".join(["run_suite.py", *map(shlex.quote, sys.argv[1:])]),
+    )
+    for line in summary(page):
+        typer.echo(line)
+    for path in write(page, to or runs / "explain"):
+        typer.echo(f"wrote {path}")
+
+
+def _player(name: str, variant: str | None, overrides: list[str] | None, runs: Path) -> Player:
+    """The trained model of a run, by its id, its folder or its weights; or of other weights, with the settings that
+    are given. Raises InputError where there is none."""
+    from ablations.explain import of_run, of_weights
+    from ablations.registry import did_you_mean
+    from ablations.trained import given
+    from hbi.errors import InputError
+    from results.store import RECORD, WEIGHTS, run_folder
+
+    file = Path(name)
+    complete = [run_id for run_id, record in _records(runs).items() if record.outcome == "complete"]
+    folder = run_folder(runs, name) if name in complete else file.parent if file.name == WEIGHTS else file
+    if (folder / RECORD).is_file() and variant is None and not overrides:
+        return of_run(folder)
+    if file.is_file():
+        spec = _spec_of_weights(file, variant or "hbi", overrides)
+        label = f"{spec.variant}, {file.name}"
+        return of_weights(label, given(spec), spec.data, spec.seed, spec.runtime.device)
+    if (folder / RECORD).is_file():
+        raise InputError(f"explain: {name} is a run, which has its own settings; --variant and --set are for weights")
+    raise InputError(f"explain: {name!r} is no complete run and no file of weights; {did_you_mean(name, complete)}")
+
+
+def _spec_of_weights(file: Path, variant: str, overrides: list[str] | None) -> RunSpec:
+    """Of ``variant`` with the weights in ``file``; words and frames as of MSR-VTT, if nothing else is set."""
+    import json
+
+    from ablations.preflight import check_fit
+    from ablations.registry import get
+    from hbi.errors import InputError
+    from suites.expand import expand
+    from suites.load import suite_on
+
+    given = [f"variants=[{get(variant).name}]", f"checkpoint={json.dumps(str(file))}", *(overrides or ())]
+    wanted = expand(suite_on("msrvtt", given))
+    if len(wanted) != 1:
+        raise InputError(f"explain: --set asks for {len(wanted)} models; one is explained at a time")
+    check_fit(wanted[0].spec, None)
+    return wanted[0].spec
+
+
 def _tables(suite: str, overrides: list[str] | None, only: str | None, runs: Path) -> SuiteTables:
     """The suite's tables; records that cannot be read are named and left aside."""
     from results.suite_tables import suite_tables
@@ -582,20 +844,25 @@ def _data(name: str, overrides: list[str] | None, size: int | None) -> list[tupl
 
     if name in datasets():
         return [(expand(suite_on(name, overrides or ()))[0].spec.data, size or 224)]
-    found, not_frames = {}, {"max_words", "augmentation", "augment_order"}
+    found, not_frames = {}, {"max_words", "augmentation", "augment_order", "training_frames"}
     for run in _expand(name, overrides, None)[1]:
         if isinstance(run.spec.model, SystemConfig):
-            pixels = size or _image_size(run.spec.model.encoder)
+            pixels = size or _image_size(run.spec.model)
             found[run.spec.data.model_dump_json(exclude=not_frames), pixels] = run.spec.data, pixels
     if not found:
         raise InputError(f"prepare: suite {name} reads no data")
     return list(found.values())
 
 
-def _image_size(encoder: str) -> int:
+def _image_size(model: SystemConfig) -> int:
+    from hbi.config import ClipSystemConfig, TwoTowerConfig
     from hbi.models.encoder import encoder_sizes
+    from hbi.models.towers.sizes import read_sizes
 
-    return int(encoder_sizes(encoder)["vision_cfg"]["image_size"])
+    if isinstance(model, TwoTowerConfig):
+        return read_sizes(model.towers).video.image_size
+    assert isinstance(model, ClipSystemConfig)
+    return int(encoder_sizes(model.encoder)["vision_cfg"]["image_size"])
 
 
 def _suite_file(suite: str) -> Path:

@@ -12,12 +12,8 @@ from hbi.files import write_atomically
 from hbi.metrics.qa import answered_right, kinds, qa_metrics
 from hbi.metrics.registry import plugin_values
 from hbi.metrics.retrieval import summarise
-from hbi.metrics.saved import Saved
+from hbi.metrics.saved import SIMILARITY, Saved
 from hbi.models.estimator_training import EstimatorTraining
-
-SIMILARITY = "similarity.npz"
-"""Where it is kept, as hbi.metrics.saved has it: the scores of the test split before any post-processing, the column of
-each caption's video, and the bank where there is one."""
 
 Arrays = dict[str, NDArray[Any]]
 """What stands in a file beside a record (``results.record.Record.ranks`` and ``samples``)."""

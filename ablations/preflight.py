@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import hbi.data
-from hbi.config import CostConfig, HBIQAConfig, SystemConfig
+from hbi.config import (
+    BridgeFormerClipConfig,
+    ClipSystemConfig,
+    CostConfig,
+    HBIQAConfig,
+    MILESConfig,
+    SystemConfig,
+    TwoTowerConfig,
+)
 from hbi.data import Dataset, Progress
 from hbi.errors import InputError
 from suites.spec import RunSpec
@@ -66,7 +74,7 @@ def check_fit(spec: RunSpec, dataset: Dataset | None, elsewhere: bool = False) -
         _check_cost(spec.model)
     elif isinstance(spec.model, SystemConfig):  # other runs come after one that is
         _check_reach(spec.model, {f"data.{name}": getattr(spec.data, name) for name in ("max_words", "max_frames")})
-        if spec.model.pretrained and not spec.checkpoint:
+        if isinstance(spec.model, ClipSystemConfig) and spec.model.pretrained and not spec.checkpoint:
             check_weights(spec.model.pretrained, spec.model.encoder)
     elif spec.training.selection != "last":
         raise InputError(f"training.selection: {spec.variant} has no metrics to select by; take last")
@@ -78,8 +86,13 @@ def check_fit(spec: RunSpec, dataset: Dataset | None, elsewhere: bool = False) -
         raise InputError(
             f"model.answers is {spec.model.answers}, but {dataset.name} has a vocabulary of {needed}; make it {needed}"
         )
-    if spec.checkpoint:
+    if spec.checkpoint or not spec.training.epochs:
         return
+    if isinstance(spec.model, SystemConfig) and spec.model.asks and dataset.splits["train"].phrases is None:
+        raise InputError(
+            f"model.questions: the captions of {dataset.name} have no phrases marked; take shapes, or pairs with the "
+            "columns nouns and verbs"
+        )
     each(spec.training.batch_size, spec.runtime.processes)
     pairs = len(dataset.splits["train"].captions)
     if spec.training.batch_size > pairs:
@@ -91,22 +104,37 @@ def check_fit(spec: RunSpec, dataset: Dataset | None, elsewhere: bool = False) -
 
 
 def _check_cost(config: CostConfig) -> None:
-    """Raises InputError where the cost of a case is not known, or its encoder does not take the sizes."""
+    """Raises InputError where the cost of a case is not known, or its system does not take the sizes."""
     from hbi.cost.calls import model_of
-    from hbi.cost.stages import sizes_of
+    from hbi.cost.systems import check_reach, sizes_of
 
     scaled = {f"cost.scaling.{size}": sizes[-1] for size, sizes in config.scaling.items() if size in TOKENS}
     for case in config.cases:
         model = model_of(case)
-        _check_reach(model, {"cost.words": case.words, "cost.frames": case.frames, **scaled})
-        sizes_of(model, resolution=config.resolution)
+        sizes = sizes_of(model, resolution=config.resolution)
+        check_reach(model, sizes, {"cost.words": case.words, "cost.frames": case.frames, **scaled})
 
 
 def _check_reach(model: SystemConfig, asked: Mapping[str, int]) -> None:
-    """Raises InputError where more tokens are ``asked`` for than the encoder has positions."""
-    from hbi.models.encoder import encoder_sizes, positions
-
-    reach = positions(encoder_sizes(model.encoder))
+    """Raises InputError where more tokens are ``asked`` for than the model has positions."""
+    words, frames, name = _reach(model)
     for option, number in asked.items():
-        if number > reach:
-            raise InputError(f"{option} is {number}, but encoder {model.encoder} reaches {reach} positions")
+        reach = frames if option.endswith("frames") else words
+        if reach is not None and number > reach:
+            raise InputError(f"{option} is {number}, but {name} reaches {reach} positions")
+
+
+def _reach(model: SystemConfig) -> tuple[int, int | None, str]:
+    """Most words of a caption, most frames of a video (none: any number), and what says so."""
+    if isinstance(model, ClipSystemConfig):
+        from hbi.models.encoder import encoder_sizes, positions
+
+        reach = positions(encoder_sizes(model.encoder))
+        return reach, None if isinstance(model, BridgeFormerClipConfig) else reach, f"encoder {model.encoder}"
+    from hbi.models.towers.sizes import read_sizes, tokens_in
+
+    assert isinstance(model, TwoTowerConfig)
+    sizes = read_sizes(model.towers)
+    tokens_in(model, sizes)
+    frames = sizes.video.frames if isinstance(model, MILESConfig) else None
+    return sizes.text.positions, frames, f"towers {model.towers}"

@@ -124,7 +124,10 @@ def _result(
 ) -> tuple[dict[str, Any], dict[str, Arrays]]:
     """Trains, unless there are weights, and evaluates: what a record says of that, and what lies beside it."""
     spec = work.spec
-    outcome = _train(work, folder, cache, log, requested) if spec.trains else _origin(spec, folder.parent)
+    if not spec.trains:
+        outcome = _origin(spec, folder.parent)
+    else:
+        outcome = _train(work, folder, cache, log, requested) if spec.training.epochs else {}
     trained = time.perf_counter()
     metrics, beside = evaluate(work, folder)
     timings = {**outcome.get("timings", {}), "evaluation": time.perf_counter() - trained}

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from hbi.config import DiffusionRetConfig, EstimatorConfig, HBIConfig, SystemConfig
+from hbi.config import DiffusionRetConfig, EstimatorConfig, HBIConfig, SystemConfig, TwoTowerConfig
 from hbi.errors import InputError, RunFailure
 from hbi.models import System, build, released
 from hbi.models.clip_system import ClipSystem
 from hbi.models.diffusionret import DiffusionRet
 from hbi.models.estimator_training import EstimatorTraining
 from hbi.models.hbi import HBI
+from hbi.models.two_towers import TwoTowers
 from hbi.weights import fit, read_weights
 from results.record import Record
 from results.store import WEIGHTS, read_record
@@ -28,16 +29,16 @@ def untrained(spec: RunSpec, store: Path) -> System:
         finished(store / spec.after)
         teacher = config.teacher.model_copy(update={"estimator": str(weights_of(store / spec.after))})
         config = config.model_copy(update={"teacher": teacher})
-    if spec.after and isinstance(config, DiffusionRetConfig):
+    if spec.after and isinstance(config, (DiffusionRetConfig, TwoTowerConfig)):
         return _second_stage(config, spec.seed, store / spec.after)
     return build(config, spec.seed)
 
 
-def _second_stage(config: DiffusionRetConfig, seed: int, folder: Path) -> DiffusionRet:
+def _second_stage(config: SystemConfig, seed: int, folder: Path) -> System:
     """The model of ``config`` whose first stage the run in ``folder`` has trained."""
     finished(folder)
-    model = build(config.model_copy(update={"pretrained": None}), seed)
-    assert isinstance(model, DiffusionRet)
+    model = build(config.without_weights(), seed)
+    assert isinstance(model, (DiffusionRet, TwoTowers))
     model.start_from(read_weights(weights_of(folder)), weights_of(folder))
     return model
 
@@ -84,9 +85,11 @@ def given(spec: RunSpec) -> System:
 
 
 def _with_weights(config: SystemConfig, seed: int, file: Path) -> System:
-    model = build(config.model_copy(update={"pretrained": None}), seed)  # replaced anyway: nothing is downloaded
+    model = build(config.without_weights(), seed)  # nothing is downloaded
     state = read_weights(file)
-    if isinstance(model, ClipSystem) and released.is_published(state):
+    if isinstance(model, TwoTowers):
+        model.start_from(state, file)
+    elif isinstance(model, ClipSystem) and released.is_published(state):
         released.fill(model, state, file)
     else:
         fit(model, state, file)

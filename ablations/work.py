@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 import hbi.data
 from ablations.preflight import check_fit
-from hbi.config import ClipSystemConfig
+from hbi.config import ClipSystemConfig, SystemConfig
 from hbi.data.batches import Batch, text_batches, train_batches, video_batches
 from hbi.data.clips import Clips, ClipSource
 from hbi.data.dataset import Progress, Split, paired
 from hbi.data.frame_cache import FrameCache, frame_cache
-from hbi.data.tokens import tokenize
-from hbi.metrics.post_processing import processed
+from hbi.data.phrases import asked
+from hbi.data.tokens import Tokens
+from hbi.metrics.ranking import ranked_by
 from hbi.metrics.retrieval import Direction, ranks
 from hbi.metrics.saved import Saved
 from hbi.models import Encoded, System
@@ -48,21 +49,22 @@ class Work:
             self.model.recompute_activations()
         used = replace(dataset, splits=_used(spec, dataset.splits))
         self.splits = used.splits
-        self.tokens = {name: tokenize(split.captions, spec.data.max_words) for name, split in self.splits.items()}
+        words = spec.data.max_words
+        self.tokens = {name: model.tokenize(split.captions, words) for name, split in self.splits.items()}
         self.labels = {name: torch.tensor(used.labels(name)) for name in self.splits}
         frames = frame_cache(dataset, spec.data, self.model.image_size, cache)
         self.clips = self._clips(frames, cache, partial(_reading, log))
 
     def _clips(self, frames: FrameCache, cache: Path, progress: Progress) -> dict[str, ClipSource]:
-        """Of every split; of a frozen encoder its features, unless augmentation changes the frames at each use."""
+        """Of every split; of a frozen encoder its features, unless training sees other frames at each use."""
         data, model, precision = self.spec.data, self.model, self.spec.training.precision
         frozen = isinstance(self.spec.model, ClipSystemConfig) and not self.spec.model.trains_encoder
         weights = weights_hash(model) if frozen else ""
         found: dict[str, ClipSource] = {}
         for name, split in self.splits.items():
             clips = partial(Clips, split, data, model.image_size, frames, progress)
-            augmented = name == "train" and data.augmentation != "none"
-            if frozen and not augmented:
+            varies = name == "train" and data.varies
+            if frozen and not varies:
                 found[name] = Features(split, data, clips, model, weights, precision, cache, progress)
             else:
                 found[name] = clips()
@@ -97,14 +99,10 @@ class Work:
     def ranks(self, found: Saved) -> dict[str, NDArray[np.float64]]:
         """Per query, both directions, as the evaluation asks."""
         asked = self.spec.evaluation
-        scale = {"none": None, "dsl": asked.dsl_scale, "qb-norm": asked.qb_norm_scale}[asked.post_processing]
         groups = None if found.groups is None else found.groups.tolist()
 
         def of(way: Direction) -> NDArray[np.float64]:
-            hub = asked.qb_norm_hub[way == "v2t"]
-            bank, nearest = found.bank(way), asked.qb_norm_nearest
-            matrix = processed(found.scores(way), way, asked.post_processing, scale, bank, nearest, hub)
-            return ranks(matrix, way, groups, asked.ties)
+            return ranks(ranked_by(found, way, asked), way, groups, asked.ties)
 
         return {"t2v": of("t2v"), "v2t": of("v2t")}
 
@@ -150,12 +148,22 @@ class Work:
             self.spec.runtime.workers,
             augmented,
             own,
+            self._questions(split, epoch),
         )
+
+    def _questions(self, split: str, epoch: int) -> Callable[[torch.Tensor], Tokens] | None:
+        """Of pairs the questions that the model is asked about them in this epoch; none where it is asked none."""
+        spec, found = self.spec, self.splits[split]
+        kinds = spec.model.asks if isinstance(spec.model, SystemConfig) else ()
+        if not kinds:
+            return None
+        words = spec.data.max_words
+        return lambda pairs: asked(found, pairs, kinds, self.model.tokenize, words, spec.seed, epoch)
 
 
 def _used(spec: RunSpec, splits: dict[str, Split]) -> dict[str, Split]:
     """The splits that a run uses: all to train, else that of the test, and a bank of queries where one is asked for."""
-    if spec.trains:
+    if spec.trains and spec.training.epochs:
         return splits
     used = {"test": splits["test"]}
     if spec.evaluation.post_processing == "qb-norm":

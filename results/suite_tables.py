@@ -94,9 +94,11 @@ def suite_table(
     baseline = baseline_of(suite, [run.label for run in every if run.in_tables])
     table = with_statistics(table, summaries, runs, baseline)
     datasets = {run.spec.data.name: None for run in shown}
+    evaluated = {run.spec.data.evaluated_on: None for run in shown}
     changes = [f"--set {change}" for change in suite._overrides] + [f"--only {only}"] * bool(only)
-    origin = printable(", ".join([*datasets, *changes]), 300)
-    return replace(table, published=printed_rows(suite, datasets.keys(), columns), origin=origin)
+    elsewhere = [f"evaluated on {name}" for name in evaluated if name not in datasets]
+    origin = printable(", ".join([*datasets, *elsewhere, *changes]), 300)
+    return replace(table, published=printed_rows(suite, evaluated.keys(), columns), origin=origin)
 
 
 # ---- published figures ----------------------------------------------------------------------------------------------

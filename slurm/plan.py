@@ -158,11 +158,11 @@ def _since(record: Record | None, submission: Submission | None) -> str:
 
 def _kind(spec: RunSpec, variant: str | None = None) -> Kind:
     """What runs have in common that take alike; an evaluation of given weights is none of a training."""
-    return variant or spec.variant, spec.data.name, spec.trains
+    return variant or spec.variant, spec.data.name, spec.trains and spec.training.epochs > 0
 
 
 def _epochs(spec: RunSpec) -> int:
-    return spec.training.epochs if spec.trains else 1
+    return max(1, spec.training.epochs) if spec.trains else 1
 
 
 def _difference(run: Run, record: Record) -> str:

@@ -2,8 +2,9 @@
 
 The hash is taken over everything that the result depends on, resolved to its last default, as canonical JSON (keys
 sorted, numbers as their field's type). Left out is what cannot change the result: where the data lie (data.root), how
-many processes decode them (runtime.workers), and what the run is called (its variant; a label is not in a
-specification at all), and what of it is kept. Left in is what can, if only by rounding: threads, precision, device,
+a data set would be read that another is only tested on (data.test: it is read as the other), how many processes decode
+them (runtime.workers), and what the run is called (its variant; a label is not in a specification at all), and what of
+it is kept. Left in is what can, if only by rounding: threads, precision, device,
 video reader. A run that comes after another holds that one's hash, so that it is another run when the other is. A file
 of weights or sizes stands there by its content, wherever it lies. Where weights are given instead of trained, the
 recipe of training is left out, but for the precision that evaluation shares.
@@ -31,14 +32,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hbi.config import CostConfig
+from hbi.config import CostConfig, DataConfig
 from suites.spec import RunSpec
 
-_NO_INFLUENCE: dict[str, bool | set[str]] = {
+_NO_INFLUENCE: dict[str, Any] = {
     "variant": True,
     "files": True,
     "keep": True,
-    "data": {"root"},
+    "data": {"root": True, "test": {*DataConfig.model_fields} - {"name"}},
     "runtime": {"workers"},
 }
 _POST_PROCESSING = {
@@ -47,8 +48,11 @@ _POST_PROCESSING = {
     "qb-norm": {"post_processing", "qb_norm_scale", "qb_norm_nearest", "qb_norm_hub", "bank"},
 }
 """The options that each reads."""
-_LATER = {"qb_norm_nearest": 1, "qb_norm_hub": [1, 1]}
-"""Of evaluation, and the values that all runs had before."""
+_LATER: dict[str, dict[str, Any]] = {
+    "data": {"training_frames": "same", "resize": "once"},
+    "evaluation": {"qb_norm_nearest": 1, "qb_norm_hub": [1, 1]},
+}
+"""Options by section, and the values that all runs had before."""
 
 
 def run_id(spec: RunSpec) -> str:
@@ -67,14 +71,16 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
     plain = spec.model_dump(mode="json", exclude=_NO_INFLUENCE)
     for option in set.union(*_POST_PROCESSING.values()) - _POST_PROCESSING[spec.evaluation.post_processing]:
         del plain["evaluation"][option]
-    for option, before in _LATER.items():
-        if plain["evaluation"].get(option) == before:
-            del plain["evaluation"][option]
+    for section, options in _LATER.items():
+        for option, before in options.items():
+            if plain[section].get(option) == before:
+                del plain[section][option]
     if spec.after:
         plain["after"] = spec.after.rpartition(".")[2]
     for option, digest in spec.files.items():
         *groups, name = option.split(".")
-        at(plain, groups)[name] = f"sha256:{digest}"
+        holder = at(plain, groups)
+        holder[int(name) if isinstance(holder, list) else name] = f"sha256:{digest}"
     if spec.checkpoint:
         plain["training"] = {"precision": spec.training.precision}
         plain["model"].pop("pretrained", None)  # replaced by the checkpoint

@@ -29,7 +29,9 @@ def _small(run: Run) -> Run:
             "after": needed.run_id if needed else None,
             "data": _generated(run.spec),
             "files": {option: digest for option, digest in run.spec.files.items() if not option.startswith("data.")},
-            "training": run.spec.training.model_copy(update={"epochs": 1, "selection": "last", "select_every": None}),
+            "training": run.spec.training.model_copy(
+                update={"epochs": min(1, run.spec.training.epochs), "selection": "last", "select_every": None}
+            ),
         }
     )
     if isinstance(spec.model, CostConfig):

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pydantic import create_model
 
-from hbi.config import SYSTEMS, Config, EvaluationConfig, RuntimeConfig, TrainingConfig, datasets
+from hbi.config import SYSTEMS, Config, DataConfig, EvaluationConfig, RuntimeConfig, TrainingConfig, datasets
 from suites.places import Path
 
 SECTIONS = ("data", "model", "training", "evaluation", "runtime")
@@ -53,6 +53,8 @@ def group(config: type[Config], option: str) -> type[Config] | None:
 
 
 def _config_in(annotation: Any) -> type[Config] | None:
+    if annotation is DataConfig:  # any data set (data.test): which options it has, its name says
+        return None
     if isinstance(annotation, type) and issubclass(annotation, Config):
         return annotation
     return next(filter(None, map(_config_in, get_args(annotation))), None)

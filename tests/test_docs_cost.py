@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hbi.config import CostConfig, HBIConfig
+from ablations.preflight import check
+from hbi.config import BridgeFormerClipConfig, BridgeFormerConfig, CostConfig, HBIConfig, MILESConfig
 from hbi.cost.memory import SHARE
 from hbi.cost.stages import stages
 from hbi.cost.statistics import COPIES, LEVEL
@@ -71,6 +72,34 @@ def test_the_cost_of_a_pair_is_counted():
     assert of_the_teacher(index="shapley") == pytest.approx(shapley, abs=0.1)
     assert of_the_teacher(method="estimated") == pytest.approx(network, abs=0.05)
     assert of_the_teacher(method="sampled") == pytest.approx(drawn, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("row", "config", "words", "frames", "stage"),
+    [
+        ("MCQ and MILES, text", BridgeFormerConfig(towers="base"), 32, 4, "encode text"),
+        ("MCQ, video", BridgeFormerConfig(towers="base"), 32, 4, "encode video"),
+        ("MILES, video", MILESConfig(towers="base"), 32, 4, "encode video"),
+        ("MCQ on a CLIP (ViT-B-32), text", BridgeFormerClipConfig(encoder="ViT-B-32"), 77, 8, "encode text"),
+        ("MCQ on a CLIP, video", BridgeFormerClipConfig(encoder="ViT-B-32"), 77, 8, "encode video"),
+    ],
+)
+def test_the_towers_it_names_are_counted(row, config, words, frames, stage):
+    size, ours = re.search(rf"^\| {re.escape(row)} of (\d+) \w+ \| ([\d.]+) \|", PAGE, re.MULTILINE).groups()
+    assert int(size) == (words if stage == "encode text" else frames)
+    assert ours == f"{stages(config, words, frames, None)[stage].matmul / 1e9:.3f}"
+
+
+def test_towers_of_published_size_are_measured_without_any_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (line,) = re.findall(r"^`run (cost --set .*)`\.$", PAGE, re.MULTILINE)
+    name, *settings = (word for word in shlex.split(line) if word != "--set")
+    suite = Path(__file__).parent.parent / "suites" / f"{name}.yaml"
+    for given in ([], settings):
+        (run,) = expand(load_suite(suite, given))
+        towers = {case.model.towers for case in run.spec.model.cases if hasattr(case.model, "towers")}
+        assert (run.spec.files, towers) == ({}, {"base"})
+        check([run.spec], tmp_path, lambda *_: None)
 
 
 def test_its_limits_are_those_of_the_code():

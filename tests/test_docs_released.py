@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from ablations import registry
-from hbi.config import DeparturesConfig, HBIConfig, TrainingConfig
+from hbi.config import SYSTEMS, DeparturesConfig, HBIConfig, TrainingConfig
 from suites.expand import expand
 from suites.load import load_suite
 from tests.golden_weights import published_weights
@@ -24,6 +24,13 @@ PAGE = (ROOT / "docs" / "released_vs_corrected.md").read_text()
 def test_every_departure_is_in_the_table_of_options():
     for name in DeparturesConfig.model_fields:
         assert f"| `model.departures.{name}` |" in PAGE
+
+
+def test_so_is_every_departure_of_the_other_systems():
+    for system, config in SYSTEMS.items():
+        if departures := config.model_fields.get("departures"):
+            for name in type(departures.default).model_fields:
+                assert f"`model.departures.{name}`" in PAGE, (system, name)
 
 
 def test_hbi_released_departs_in_all_and_hbi_in_none():

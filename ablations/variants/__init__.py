@@ -2,7 +2,10 @@
 
 from importlib import import_module
 
-FAMILIES = ("hbi", "clip4clip", "drl", "glscl", "emcl", "dicosa", "diffusionret", "hbi_qa")
+FAMILIES = (
+    *("hbi", "clip4clip", "drl", "glscl", "emcl", "dicosa", "diffusionret"),
+    *("bridgeformer", "miles", "hbi_qa"),
+)
 """In the order of the tables."""
 
 for family in FAMILIES:

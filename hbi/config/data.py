@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from hbi.config.base import Choice, Config, member, plugins
 from hbi.errors import InputError
 
+Sampler = Literal["stride", "seconds", "ranges", "ranges-released"]
+
 
 class DataConfig(Config):
     """What every data set shares: how captions and videos become tokens and frames."""
@@ -20,10 +22,21 @@ class DataConfig(Config):
     max_words: int = Field(24, ge=3, description="Tokens a caption keeps, start and end token included.")
     max_frames: int = Field(12, ge=1, description="Frames a video keeps.")
     frame_rate: float = Field(1.0, gt=0, description="Frames a second sampled before the uniform choice of max_frames.")
-    sampler: Literal["stride", "seconds"] = Field(
+    sampler: Sampler = Field(
         "stride",
-        description="Rule of the sampling: every n-th frame of the whole video, as published for the short videos, "
-        "or the first frames of every second, as published for DiDeMo and ActivityNet.",
+        description="Rule of the sampling: every n-th frame of the whole video, as published for the short videos; "
+        "the first frames of every second, as published for DiDeMo and ActivityNet; or the middle of each of "
+        "max_frames ranges, as published for Frozen, MCQ and MILES, or the frame before it, as their code reads.",
+    )
+    training_frames: Literal["same", "drawn"] = Field(
+        "same",
+        description="Frames of training clips: those of the sampler; or one drawn from each of its ranges, anew in "
+        "each epoch and decoded from the file, as published for Frozen, MCQ and MILES.",
+    )
+    resize: Literal["once", "twice"] = Field(
+        "once",
+        description="How a frame becomes a square: its shorter side resized, then cropped, as for CLIP; or larger by "
+        "256/224 first, cropped, and resized again, as published for MCQ and MILES.",
     )
     reader: Literal["auto", "decord", "pyav"] = Field(
         "auto", description="Video reader; auto takes decord where it imports, else PyAV."
@@ -43,6 +56,22 @@ class DataConfig(Config):
             raise ValueError(f"frame_rate {self.frame_rate:g}: sampler seconds takes a whole number of frames a second")
         return self
 
+    @model_validator(mode="after")
+    def _ranges_to_draw_from(self) -> "DataConfig":
+        if self.training_frames == "drawn" and not self.sampler.startswith("ranges"):
+            raise ValueError(f"training_frames drawn: sampler {self.sampler} has no ranges to draw from; take ranges")
+        return self
+
+    @property
+    def evaluated_on(self) -> str:
+        """Name of the data set whose test split a model is evaluated on."""
+        return self.name
+
+    @property
+    def varies(self) -> bool:
+        """Whether a training clip is another each time."""
+        return self.augmentation != "none" or self.training_frames == "drawn"
+
     @property
     def files(self) -> dict[str, str]:
         """As ModelConfig.files: those that options name, not those in ``root``."""
@@ -52,6 +81,12 @@ class DataConfig(Config):
     def test_videos(self) -> int | None:
         """Of the test split, as published; none: nobody knows before the data are read."""
         return None
+
+
+AnyData = SerializeAsAny[
+    Annotated[DataConfig, BeforeValidator(lambda value: member(datasets(), "name", "data set", value))]
+]
+"""Any of ``datasets()``: a mapping with its name, or the name alone."""
 
 
 class ShapesConfig(DataConfig):
@@ -149,7 +184,7 @@ class _ParagraphConfig(_IncompleteConfig):
 
     max_words: int = Field(64, ge=3, description="Tokens a caption keeps, start and end token included.")
     max_frames: int = Field(64, ge=1, description="Frames a video keeps.")
-    sampler: Literal["stride", "seconds"] = Field("seconds", description="Rule of the sampling; seconds is published.")
+    sampler: Sampler = Field("seconds", description="Rule of the sampling; seconds is published.")
 
 
 class DiDeMoConfig(_ParagraphConfig):
@@ -180,6 +215,43 @@ class ActivityNetConfig(_ParagraphConfig):
     @property
     def test_videos(self) -> int:
         return 4917
+
+
+class PairsConfig(_IncompleteConfig):
+    """Captions of videos and images as tables list them, to train on; evaluated on another data set, as it is."""
+
+    loader: ClassVar[str] = "hbi.data.pairs:load"
+
+    name: Literal["pairs"] = Field("pairs", description="Which data set.")
+    root: str | None = Field(None, description="Folder of the videos and images. Not part of a run's identity.")
+    tables: tuple[str, ...] = Field(
+        min_length=1,
+        description="Files of the training pairs, .csv or .tsv, with the columns path and caption; nouns and verbs "
+        'where phrases are asked for: "2:12 31:42" are the characters from the third to the twelfth, and so on.',
+    )
+    test: AnyData = Field(
+        description="Data set that the run is evaluated on: its test split, and its val where it has one; words, "
+        "frames and their sampling are those of this section."
+    )
+
+    @model_validator(mode="after")
+    def _evaluated_on_another(self) -> "PairsConfig":
+        if self.test.task != "retrieval" or isinstance(self.test, PairsConfig):
+            raise ValueError(f"test: {self.test.name} has no captions to be tested on; take a data set that has")
+        return self
+
+    @property
+    def evaluated_on(self) -> str:
+        return self.test.evaluated_on
+
+    @property
+    def files(self) -> dict[str, str]:
+        tables = {f"tables.{number}": table for number, table in enumerate(self.tables)}
+        return tables | {f"test.{option}": file for option, file in self.test.files.items()}
+
+    @property
+    def test_videos(self) -> int | None:
+        return self.test.test_videos
 
 
 class ShapesQAConfig(ShapesConfig):
@@ -252,6 +324,7 @@ DATASETS: dict[str, type[DataConfig]] = {
     "shapes-qa": ShapesQAConfig,
     "msrvtt-qa": MSRVTTQAConfig,
     "msvd-qa": MSVDQAConfig,
+    "pairs": PairsConfig,
 }
 
 
@@ -263,8 +336,3 @@ def datasets() -> dict[str, type[DataConfig]]:
             raise InputError(f"two data sets are called {name!r}; uninstall the plug-in that brings the second")
         DATASETS[name] = config
     return DATASETS
-
-
-AnyData = SerializeAsAny[
-    Annotated[DataConfig, BeforeValidator(lambda value: member(datasets(), "name", "data set", value))]
-]

@@ -10,7 +10,9 @@ from hbi.config.base import Choice, Config
 class TrainingConfig(Config):
     """The recipe of training. Defaults are those published for MSR-VTT."""
 
-    epochs: int = Field(5, ge=1, description="Passes over the training pairs.")
+    epochs: int = Field(
+        5, ge=0, description="Passes over the training pairs; 0: the model is evaluated as it starts, zero-shot."
+    )
     batch_size: int = Field(128, ge=2, description="Pairs a step; each is contrasted with all others of the step.")
     accumulation: int = Field(
         1, ge=1, description="Parts a step's batch is encoded in; the loss is still that of the whole batch."

@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from hbi.config import CaseConfig, ClipSystemConfig, CostOptions, HBIQAConfig
+from hbi.config import CaseConfig, CostOptions, HBIQAConfig, SystemConfig
 from hbi.config.cost import Size
-from hbi.cost.stages import sizes_of, untrained
+from hbi.cost.systems import sizes_of, untrained
 from hbi.data.batches import Batch
 from hbi.errors import InputError
 from hbi.metrics.retrieval import Direction
+from hbi.models import System
 from hbi.models.base import initialised
 from hbi.models.clip_system import ClipSystem
 from hbi.models.hbi_qa import HBIQA
+from hbi.models.two_towers import TwoTowers
 from hbi.training.evaluate import block_side, free_memory, rankings
 from hbi.training.step import Step, autocast
 
@@ -39,19 +41,19 @@ DISTINCT = 4
 """Captions and videos that a gallery repeats: what they hold changes no time."""
 
 
-def model_of(case: CaseConfig) -> ClipSystemConfig:
+def model_of(case: CaseConfig) -> SystemConfig:
     """What the case's system is. Raises InputError where it is none whose cost is known."""
-    if not isinstance(case.model, ClipSystemConfig):
+    if not isinstance(case.model, SystemConfig):
         raise InputError(f"cost: {case.label} is no retrieval system ({case.model.system}); leave it out")
     return case.model
 
 
-def timed(config: ClipSystemConfig) -> tuple[str, ...]:
+def timed(config: SystemConfig) -> tuple[str, ...]:
     """Those of TIMED that the system makes."""
     return (QUERY, VIDEO, ANSWER) if isinstance(config, HBIQAConfig) else (QUERY, VIDEO, ONE, ALL)
 
 
-def remembered(config: ClipSystemConfig) -> tuple[str, ...]:
+def remembered(config: SystemConfig) -> tuple[str, ...]:
     """The calls whose memory is measured."""
     return (VIDEO, STEP) if isinstance(config, HBIQAConfig) else (VIDEO, ALL, STEP)
 
@@ -61,15 +63,15 @@ def items_of(name: str, options: CostOptions) -> int:
     return {ONE: options.gallery, ALL: options.gallery**2}.get(name, 1)
 
 
-def system(case: CaseConfig, options: CostOptions, device: torch.device) -> ClipSystem:
-    """The case's system with random weights, for evaluation. Raises InputError as ``hbi.cost.stages.stages`` does."""
+def system(case: CaseConfig, options: CostOptions, device: torch.device) -> System:
+    """The case's system with random weights, for evaluation. Raises InputError as ``sizes_of`` does."""
     config = model_of(case)
     with initialised(0, "cost"):
         sizes = sizes_of(config, case.words, case.frames, options.resolution)
         return untrained(config, sizes).to(device).eval()
 
 
-def timed_call(name: str, model: ClipSystem, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
+def timed_call(name: str, model: System, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
     """The call ``name`` of TIMED, to be made ``as_evaluated``. All inputs lie on the device."""
     device = model.logit_scale.device
     if name == QUERY:
@@ -94,16 +96,17 @@ def as_evaluated(name: str, device: torch.device, precision: str) -> AbstractCon
     return autocast(device, precision if name in (QUERY, VIDEO) else "fp32")
 
 
-def training_step(model: ClipSystem, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
+def training_step(model: System, case: CaseConfig, options: CostOptions) -> Callable[[], object]:
     """Forward and backward pass of a batch, without the optimiser; of an encoder that is frozen, the features of frames
     are given."""
     model.train()
     step, draw = Step(model, options.precision), _draw(model)
     frames, mask = _videos(model, case.batch, case.frames)
-    if not model.config.trains_encoder:
+    if isinstance(model, ClipSystem) and not model.config.trains_encoder:
         frames = torch.randn(*mask.shape, model.encoder.width, generator=draw, device=mask.device)
     rows = torch.arange(case.batch, device=mask.device)
-    batch = Batch(*_captions(model, case.batch, case.words), frames, mask, rows, torch.zeros_like(rows))
+    given = *_captions(model, case.batch, case.words), frames, mask, rows, torch.zeros_like(rows)
+    batch = Batch(*given, *_questions(model, case.batch, len(model_of(case).asks), case.words))
     return lambda: step(batch)["total"].backward()
 
 
@@ -151,19 +154,34 @@ def run(call: Callable[[], object]) -> None:
 # ---- random items ---------------------------------------------------------------------------------------------------
 
 
-def _captions(model: ClipSystem, number: int, words: int) -> tuple[Tensor, Tensor]:
+def _captions(model: System, number: int, words: int) -> tuple[Tensor, Tensor]:
     """Token ids and mask [N,T]."""
-    device, known = model.logit_scale.device, model.encoder.clip.vocab_size
+    device, known = model.logit_scale.device, _vocabulary(model)
     ids = torch.randint(1, known, (number, words), generator=_draw(model), device=device)
     return ids, torch.ones_like(ids, dtype=torch.bool)
 
 
-def _videos(model: ClipSystem, number: int, frames: int) -> tuple[Tensor, Tensor]:
+def _questions(model: System, number: int, kinds: int, words: int) -> tuple[Tensor, Tensor]:
+    """Token ids and mask [N,Q,2,T] of questions of each kind, and of their answers."""
+    ids, mask = _captions(model, number * kinds * 2, words)
+    shape = number, kinds, 2, words
+    return ids.view(shape), mask.view(shape)
+
+
+def _vocabulary(model: System) -> int:
+    """Tokens that it knows."""
+    if isinstance(model, TwoTowers):
+        return int(model.text_tower.bert.config.vocab_size)
+    assert isinstance(model, ClipSystem)
+    return int(model.encoder.clip.vocab_size)
+
+
+def _videos(model: System, number: int, frames: int) -> tuple[Tensor, Tensor]:
     """Frames [N,F,3,S,S] uint8 and mask [N,F]."""
     device, shape = model.logit_scale.device, (number, frames, 3, model.image_size, model.image_size)
     pictures = torch.randint(256, shape, generator=_draw(model), dtype=torch.uint8, device=device)
     return pictures, torch.ones(number, frames, dtype=torch.bool, device=device)
 
 
-def _draw(model: ClipSystem) -> Generator:
+def _draw(model: System) -> Generator:
     return Generator(model.logit_scale.device).manual_seed(0)

@@ -32,8 +32,9 @@ from hbi.cost.latency import Samples, measure
 from hbi.cost.machine import energy
 from hbi.cost.memory import peak_memory
 from hbi.cost.report import CaseCost, CostReport, Count, Latency, Memory, Point
-from hbi.cost.stages import evaluations, parameters, sizes_of, stages
-from hbi.models.clip_system import ClipSystem
+from hbi.cost.stages import evaluations, stages
+from hbi.cost.systems import image_size, parameters, sizes_of
+from hbi.models import System
 
 Progress = Callable[[str, int, int], None]
 Stages = dict[str, FlopReport]
@@ -57,8 +58,8 @@ def profile(config: CostConfig, device: torch.device, seed: int, progress: Progr
     seed      of the order of the cases in each round
     progress  is told what is done, how much of it, and of how much, between rounds and stages; what it raises ends all
 
-    Raises InputError for a case that has no stages, for more tokens than its encoder has positions, or for frames
-    smaller than one of its patches.
+    Raises InputError for a case that has no stages, for more tokens than it has positions, or for frames smaller than
+    one of its patches.
     """
     counted = _counted(config, progress)
     memory = _remembered(config, device, progress)
@@ -133,7 +134,7 @@ def _cost(
     return CaseCost(
         words=case.words,
         frames=case.frames,
-        resolution=sizes_of(model, resolution=config.resolution)["vision_cfg"]["image_size"],
+        resolution=image_size(sizes_of(model, resolution=config.resolution)),
         gallery=config.gallery,
         batch=case.batch,
         parameters=every,
@@ -182,7 +183,7 @@ def _memory(
     return Memory(bytes=peak.bytes, how=peak.method)
 
 
-def _built(config: CostConfig, device: torch.device, progress: Progress) -> dict[str, ClipSystem]:
+def _built(config: CostConfig, device: torch.device, progress: Progress) -> dict[str, System]:
     """The models of all cases by label: they are timed in turn, so all of them live at the same time."""
     models = {}
     for number, case in enumerate(config.cases):
@@ -201,7 +202,7 @@ def _possible(case: CaseConfig, memory: Mapping[str, Memory]) -> list[str]:
 
 
 def _timed(
-    models: Mapping[str, ClipSystem],
+    models: Mapping[str, System],
     possible: Mapping[str, Collection[str]],
     device: torch.device,
     seed: int,
@@ -255,7 +256,7 @@ def _raw(samples: Mapping[str, Samples], where: str = "") -> Raw:
 
 def _energies(
     config: CostConfig,
-    models: Mapping[str, ClipSystem],
+    models: Mapping[str, System],
     samples: Mapping[str, Samples],
     device: torch.device,
     progress: Progress,

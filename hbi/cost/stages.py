@@ -1,21 +1,19 @@
 """What each stage of a system costs, for a caption, a video, a pair and a step of training."""
 
-from functools import partial
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from hbi.config import LEVELS, ClipSystemConfig, HBIConfig, Level, TeacherConfig, imported
+from hbi.config import LEVELS, BridgeFormerClipConfig, ClipSystemConfig, HBIConfig, Level, SystemConfig, TwoTowerConfig
 from hbi.cost.flops import FlopReport, count_flops
+from hbi.cost.meta import adamw, many
+from hbi.cost.systems import Sizes, sizes_of, smallest, taught_by, untrained
+from hbi.cost.towers import tower_stages
 from hbi.data.batches import Batch
-from hbi.errors import InputError
-from hbi.games.estimator import BanzhafEstimator
 from hbi.models import Encoded
 from hbi.models.banzhaf_loss import teacher_logits
 from hbi.models.base import initialised
 from hbi.models.clip_system import ClipSystem
-from hbi.models.encoder import ClipEncoder, encoder_sizes, positions
+from hbi.models.encoder import ClipEncoder
 from hbi.models.hbi import HBI
 from hbi.models.hbi_qa import HBIQA
 from hbi.models.temporal import TemporalTransformer
@@ -23,12 +21,9 @@ from hbi.models.temporal import TemporalTransformer
 DRAWING = ("sampled", "released")
 """Methods of a teacher that draw coalitions."""
 
-PATCH = 16
-"""Side of a patch, pixels, where an encoder's sizes name none (open_clip's CLIPVisionCfg)."""
-
 
 def stages(
-    config: ClipSystemConfig,
+    config: SystemConfig,
     words: int,
     frames: int,
     batch: int | None = 128,
@@ -40,12 +35,13 @@ def stages(
     words, frames   of each caption and each video
     batch           pairs of a training step; none: that stage is left out
     gallery         queries and videos whose similarity is computed; (1, 1): one pair
-    resolution      side of the frames, pixels; none: the encoder's own
+    resolution      side of the frames, pixels; none: the system's own
 
     In evaluation, without gradient:
 
     "text encoder"          the words of a caption through the encoder
     "frame encoder"         the frames of a video through it, from uint8 on
+    "video encoder"         instead, where a video is seen as a whole: its frames, from uint8 on
     "temporal"              what sees the frames of a video in time, where the system has such a part
     "merge/SIDE/LEVEL"      of HBI: an item's tokens become those of LEVEL; SIDE is text or video
     "scores/SIDE/LEVEL"     of HBI: the scores of an item's tokens
@@ -62,16 +58,21 @@ def stages(
 
     "training step"         forward and backward pass of a batch, and the step of AdamW, without clipping of the
                             gradient; frames that go through a frozen encoder are left out, for their features are
-                            computed once
+                            computed once; with questions one of each kind about every pair, and where a copy of the
+                            weights follows them, its step
 
-    The encoder and the temporal part are counted on the meta device, whatever their size. What follows them
-    sorts, clusters and draws by value, and is computed on the CPU, on random tokens: the nodes of an exact game, whose
-    number follows from the spread of its scores, are those of an untrained model. No weights are read but a teacher's,
-    and where that network is still to be trained it has the published width. Raises InputError as ``sizes_of`` does.
+    The encoder, or both towers, and the temporal part are counted on the meta device, whatever their size. What
+    follows them sorts, clusters and draws by value, and is computed on the CPU, on random tokens: the nodes of an exact
+    game, whose number follows from the spread of its scores, are those of an untrained model. No weights are read but a
+    teacher's, and where that network is still to be trained it has the published width. Raises InputError as
+    ``sizes_of`` does.
     """
     sizes = sizes_of(config, words, frames, resolution)
+    if isinstance(config, TwoTowerConfig | BridgeFormerClipConfig):
+        return tower_stages(config, sizes, words, frames, batch, gallery)
     with torch.device("meta"):
-        towers = untrained(_taught_by(config, None), sizes)
+        towers = untrained(taught_by(config, None), sizes)
+    assert isinstance(towers, ClipSystem)
     with initialised(0, "cost"):
         rest = _without_towers(config, sizes)
         with torch.no_grad():
@@ -82,7 +83,7 @@ def stages(
     return reports
 
 
-def evaluations(config: ClipSystemConfig, words: int, frames: int) -> dict[Level, int]:
+def evaluations(config: SystemConfig, words: int, frames: int) -> dict[Level, int]:
     """How many worths of coalitions the draws of each level's teacher stand for, of one pair: 4 · samples · cells;
     empty without a teacher.
 
@@ -91,57 +92,14 @@ def evaluations(config: ClipSystemConfig, words: int, frames: int) -> dict[Level
     is no factor of the FLOPs. The exact teacher integrates over weights and maxima, and a network reads similarities:
     both draw none, 0.
     """
-    teacher = config.teacher if isinstance(config, HBIConfig) else None
-    if teacher is None:
+    if not isinstance(config, HBIConfig) or config.teacher is None:
         return {}
-    drawn = teacher.samples if teacher.method in DRAWING else 0
+    drawn = config.teacher.samples if config.teacher.method in DRAWING else 0
     with initialised(0, "cost"), torch.no_grad():
         rest = _without_towers(config, sizes_of(config, words, frames)).train()
         assert isinstance(rest, HBI)
         pair = _encoded_pair(rest, words, frames)
         return {level: 4 * drawn * rest.game(level, *pair).cells.numel() for level in rest.config.levels}
-
-
-def parameters(config: ClipSystemConfig, resolution: int | None = None) -> tuple[int, int]:
-    """Weights, and those of them that are trained; a teacher's network is no part of the system."""
-    if isinstance(config, HBIConfig) and config.teacher:
-        config = _taught_by(config, TeacherConfig())  # one without a file: the students are the same
-    with torch.device("meta"):
-        system = untrained(config, sizes_of(config, resolution=resolution))
-    every = list(system.parameters())
-    return sum(one.numel() for one in every), sum(one.numel() for one in every if one.requires_grad)
-
-
-def sizes_of(
-    config: ClipSystemConfig, words: int = 1, frames: int = 1, resolution: int | None = None
-) -> dict[str, Any]:
-    """Sizes of the encoder, in open_clip's format, for frames of that ``resolution`` (none: its own).
-
-    Raises InputError for more tokens than it has positions, or frames smaller than one of its patches.
-    """
-    sizes = encoder_sizes(config.encoder)
-    if resolution:
-        if resolution < (patch := sizes["vision_cfg"].get("patch_size", PATCH)):
-            raise InputError(
-                f"cost: frames of {resolution} pixels, but a patch of encoder {config.encoder} has {patch}"
-            )
-        sizes = {**sizes, "vision_cfg": {**sizes["vision_cfg"], "image_size": resolution}}
-    if max(words, frames) > (reach := positions(sizes)):
-        raise InputError(f"cost: {words} words and {frames} frames, but encoder {config.encoder} reaches {reach}")
-    return sizes
-
-
-def untrained(config: ClipSystemConfig, sizes: dict[str, Any]) -> ClipSystem:
-    """The system with random weights; a teacher's network that is still to be trained has the published width."""
-    system: ClipSystem = imported(config.builder)(config.model_copy(update={"pretrained": None}), 0, sizes)
-    if isinstance(system, HBI) and system.config.teacher and system.config.teacher.needs:
-        system.teach(BanzhafEstimator())
-    return system
-
-
-def _taught_by(config: ClipSystemConfig, teacher: TeacherConfig | None) -> ClipSystemConfig:
-    """The same with another teacher, where it is of a kind that has one."""
-    return config.model_copy(update={"teacher": teacher}) if isinstance(config, HBIConfig) else config
 
 
 # ---- the two halves -------------------------------------------------------------------------------------------------
@@ -163,17 +121,16 @@ class _FreeTemporal(TemporalTransformer):
         return torch.randn_like(frames).requires_grad_()
 
 
-def _without_towers(config: ClipSystemConfig, sizes: dict[str, Any]) -> ClipSystem:
+def _without_towers(config: SystemConfig, sizes: Sizes) -> ClipSystem:
     """The system with a free encoder of the same outer ``sizes`` and a free temporal transformer; videos come as
     features of their frames."""
-    side, heads = sizes["vision_cfg"]["image_size"], sizes["text_cfg"]["heads"]
-    smallest = {
-        "embed_dim": sizes["embed_dim"],
-        "vision_cfg": {"image_size": side, "patch_size": side, "layers": 1, "width": 8, "head_width": 8},
-        "text_cfg": {"context_length": positions(sizes), "vocab_size": 2, "width": heads, "heads": heads, "layers": 1},
-    }
-    system = untrained(config.model_copy(update={"temporal_layers": 1}), smallest)
-    system.encoder, system.temporal = _FreeEncoder(smallest), _FreeTemporal(heads, 0, heads, 1)
+    assert isinstance(config, ClipSystemConfig)
+    small = smallest(sizes)
+    system = untrained(config.model_copy(update={"temporal_layers": 1}), small)
+    assert isinstance(system, ClipSystem)
+    assert isinstance(small, dict)
+    heads = small["text_cfg"]["heads"]
+    system.encoder, system.temporal = _FreeEncoder(small), _FreeTemporal(heads, 0, heads, 1)
     system.encoder.learns = config.trains_encoder
     return system
 
@@ -220,8 +177,8 @@ def _of_pairs(
     towers: ClipSystem, rest: ClipSystem, words: int, frames: int, gallery: tuple[int, int]
 ) -> dict[str, FlopReport]:
     pair = _encoded_pair(rest.eval(), words, frames)
-    reports = {"similarity": count_flops(towers.similarity, *map(_many, pair, gallery))}
-    reranking = count_flops(_rerank, towers, gallery, *map(_many, pair, gallery))
+    reports = {"similarity": count_flops(towers.similarity, *map(many, pair, gallery))}
+    reranking = count_flops(_rerank, towers, gallery, *map(many, pair, gallery))
     if reranking.total:
         reports["re-ranking"] = reranking
     if isinstance(rest, HBIQA):
@@ -273,18 +230,7 @@ def _training_step(towers: ClipSystem, rest: ClipSystem, words: int, frames: int
     def compare() -> None:
         rest.losses(Batch(*captions, *videos, rows, torch.zeros_like(rows)))["total"].backward()
 
-    return count_flops(encode) + count_flops(compare) + _adamw(towers) + _adamw(rest)
-
-
-def _adamw(system: ClipSystem) -> FlopReport:
-    """Its step on the weights that have a gradient, as one kernel makes it (hbi.training.optimiser)."""
-    weights = [torch.empty_like(one, device="meta") for one in system.parameters() if one.grad is not None]
-    if not weights:
-        return FlopReport(0, 0, {})
-    steps = [torch.empty((), device="meta") for _ in weights]
-    rates = {"lr": 1.0, "beta1": 0.9, "beta2": 0.9, "weight_decay": 0.2, "eps": 1.0}
-    step = partial(torch._fused_adamw_, amsgrad=False, maximize=False, **rates)
-    return count_flops(step, weights, weights, weights, weights, [], steps)
+    return count_flops(encode) + count_flops(compare) + adamw(towers) + adamw(rest)
 
 
 # ---- random items ---------------------------------------------------------------------------------------------------
@@ -313,8 +259,3 @@ def _pictures(number: int, frames: int, system: ClipSystem) -> Tensor:
 
 def _encoded_pair(system: ClipSystem, words: int, frames: int) -> tuple[Encoded, Encoded]:
     return system.encode_text(*_captions(1, words)), system.encode_video(*_videos(1, frames, system))
-
-
-def _many(encoded: Encoded, number: int) -> Encoded:
-    """``number`` items of the same shapes, on the meta device."""
-    return encoded.map(lambda tensor: torch.empty(number, *tensor.shape[1:], dtype=tensor.dtype, device="meta"))

@@ -1,6 +1,6 @@
 """Batches for training and evaluation; their content depends on nothing but what is asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,12 +12,10 @@ from torch.utils.data import DataLoader
 from hbi.data.clips import ClipSource
 from hbi.data.dataset import Split
 from hbi.data.decode import LIMIT_SECONDS
+from hbi.data.tokens import Tokens
 from hbi.data.video import VideoError
 from hbi.errors import InputError
 from hbi.seeds import spread
-
-Tokens = tuple[Tensor, Tensor]
-"""Token ids [N,T] int64 and mask [N,T] bool of all captions of a split (``hbi.data.tokens.tokenize``)."""
 
 
 @dataclass
@@ -26,7 +24,9 @@ class Batch:
 
     token_ids [B,T] int64 · text_mask [B,T] bool · frames [B,F,3,S,S] uint8, or features of them [B,F,D] float32 ·
     video_mask [B,F] bool · video_index [B] int64: the same number is the same video · answer [B] int64: the label of a
-    question's answer, −1 for one outside the vocabulary, and for captions.
+    question's answer, −1 for one outside the vocabulary, and for captions · questions [B,Q,2,T] int64 and
+    question_mask [B,Q,2,T] bool: what a caption with a phrase erased asks for, and the phrase
+    (``hbi.data.phrases.asked``); Q and T are 0 where nothing is given.
     """
 
     token_ids: Tensor
@@ -35,6 +35,14 @@ class Batch:
     video_mask: Tensor
     video_index: Tensor
     answer: Tensor
+    questions: Tensor = None  # type: ignore[assignment]
+    question_mask: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.questions is None:
+            self.questions = self.token_ids.new_empty(len(self.token_ids), 0, 2, 0)
+        if self.question_mask is None:
+            self.question_mask = self.questions.bool()
 
     def to(self, device: torch.device) -> "Batch":
         return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
@@ -68,12 +76,14 @@ def train_batches(
     workers: int = 0,
     augmented: bool = False,
     own: slice = slice(None),
+    questions: Callable[[Tensor], Tokens] | None = None,
 ) -> Iterator[Batch]:
     """The batches of one epoch from number ``skip`` on, of each the pairs ``own``; the others are not decoded.
 
     ``answer`` [N] int64: the labels of the split (``Dataset.labels``).
     ``workers``: processes that decode; the batches are the same with any number of them.
-    ``augmented``: by config.augmentation of the clips, drawn anew for each pair in each epoch.
+    ``augmented``: by config.augmentation and training_frames of the clips, drawn anew for each pair in each epoch.
+    ``questions``: from pairs [B] to what is asked of their captions, [B,Q,2,T] with mask; none: nothing.
     """
     steps = steps_per_epoch(split, batch_size)
     order = data_order(split, seed, epoch)[: steps * batch_size].view(steps, batch_size)[skip:, own]
@@ -83,7 +93,8 @@ def train_batches(
         seeds = [[spread(seed, "augmentation", epoch, pair) for pair in pairs] for pairs in order.tolist()]
     decoded = _decoded(clips, list(video_of[order]), workers, seeds)
     for pairs, (frames, video_mask) in zip(order, decoded, strict=True):
-        yield Batch(tokens[0][pairs], tokens[1][pairs], frames, video_mask, video_of[pairs], answer[pairs])
+        asked = questions(pairs) if questions else ()
+        yield Batch(tokens[0][pairs], tokens[1][pairs], frames, video_mask, video_of[pairs], answer[pairs], *asked)
 
 
 def text_batches(tokens: Tokens, batch_size: int) -> Iterator[Tokens]:
@@ -118,7 +129,7 @@ class _Groups(torch.utils.data.Dataset[Any]):
 def _decoded(
     clips: ClipSource, groups: Sequence[Tensor], workers: int, seeds: Sequence[Sequence[int]] | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The clips of each group; ``seeds``: of the augmentation of each."""
+    """The clips of each group; ``seeds``: of what training changes in each."""
     if clips.in_memory and seeds is None:
         workers = 0
     asked = _Groups(clips, groups, seeds)

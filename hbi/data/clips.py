@@ -14,6 +14,7 @@ from hbi.data.augmentation import randaugment
 from hbi.data.dataset import Progress, Split, Video
 from hbi.data.decode import decode
 from hbi.data.frame_cache import Entry, FrameCache
+from hbi.seeds import spread
 
 IN_MEMORY_BYTES = 2**30
 """Clips of a split that take no more than this are read once; those of bigger sets at each use."""
@@ -61,7 +62,7 @@ class Clips:
         self._cache, self._entries = cache, list[Entry | None]()
         self._memory: Clip | None = None
         small = len(self) * config.max_frames * 3 * size * size <= IN_MEMORY_BYTES
-        key = (split.videos, config.max_frames, config.frame_rate, config.sampler, config.reader, size)
+        key = (split.videos, config.max_frames, config.frame_rate, config.sampler, config.reader, config.resize, size)
         if small and key in _kept:
             self._memory = _kept[key]
             return
@@ -83,7 +84,7 @@ class Clips:
     @property
     def augmented(self) -> bool:
         """Whether training on them is to pass seeds."""
-        return self._config.augmentation != "none"
+        return self._config.varies
 
     def read(self, index: int) -> Clip:
         """Video ``index``: frames [F, 3, size, size] uint8 and mask [F] bool."""
@@ -98,7 +99,8 @@ class Clips:
     ) -> Clip:
         """Several videos: frames [B, F, 3, size, size] uint8 and mask [B, F] bool.
 
-        ``seeds`` [B]: of their augmentation; without them there is none. ``begun`` is told each before it is read.
+        ``seeds`` [B]: of what config changes in training; without them nothing is. ``begun`` is told each before it
+        is read.
         """
         if self._memory and seeds is None:
             return self._memory[0][indices], self._memory[1][indices]
@@ -116,13 +118,7 @@ class Clips:
         self, frames: NDArray[np.uint8], mask: NDArray[np.bool_], index: int, seed: int | None = None
     ) -> None:
         # NumPy copies and pads on one thread; torch's threads would cost more than the work where cores are busy.
-        if seed is None:
-            found = self._found(index)
-        elif self._config.augment_order == "released":
-            changed = partial(randaugment, seed=seed)
-            found = decode(self.videos[index], self._config, self._size, changed).frames
-        else:
-            found = randaugment(self._found(index).transpose(0, 2, 3, 1), seed).transpose(0, 3, 1, 2)
+        found = self._found(index) if seed is None else self._varied(index, seed)
         frames[: len(found)], frames[len(found) :] = found, 0
         mask[:] = np.arange(self.max_frames) < len(found)
 
@@ -134,6 +130,19 @@ class Clips:
         entry = self._entries[index] if self._entries else None
         cached = self._cache.read(entry) if self._cache and entry else None
         return decode(self.videos[index], self._config, self._size).frames if cached is None else cached
+
+    def _varied(self, index: int, seed: int) -> NDArray[np.uint8]:
+        """[≤ F, 3, size, size]: as training sees the video once, by ``seed``."""
+        config = self._config
+        augment = partial(randaugment, seed=seed) if config.augmentation != "none" else None
+        before = augment if config.augment_order == "released" else None
+        if before or config.training_frames == "drawn":
+            found = decode(self.videos[index], config, self._size, before, spread(seed, "frames")).frames
+        else:
+            found = self._found(index)
+        if augment and not before:
+            found = augment(found.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        return found
 
     def _read_all(self, progress: Progress | None) -> Clip:
         frames, mask = self._empty(len(self))

@@ -8,7 +8,7 @@ Progress = Callable[[str, int, int], None]
 """Called with (what, done, total) as long work goes on: "generating video", "checking video", "reading video"."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Video:
     """One video: its id in the annotations, its file, and the span of it that is seen, in whole seconds (none: all)."""
 
@@ -18,12 +18,25 @@ class Video:
     end: int | None = None
 
 
+Span = tuple[int, int]
+"""Of a caption: the first character, and the one behind the last, counted from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """Where a caption names things and tells what they do; in rising order, none over another of its kind."""
+
+    nouns: tuple[Span, ...] = ()
+    verbs: tuple[Span, ...] = ()
+
+
 @dataclass(frozen=True)
 class Split:
     """N captions of M videos, in the order of the annotation files; of a data set of questions, N questions.
 
     ``video_of`` [N]: the column of each caption's video in ``videos``. ``answers`` [N]: those of the questions.
-    ``left_out``: the ids of annotated videos that are not here because they have no file.
+    ``left_out``: the ids of annotated videos that are not here because they have no file. ``phrases`` [N]: those of
+    the captions, where the data set tells them.
     """
 
     name: str
@@ -32,6 +45,7 @@ class Split:
     video_of: tuple[int, ...]
     answers: tuple[str, ...] | None = None
     left_out: tuple[str, ...] = ()
+    phrases: tuple[Phrases, ...] | None = None
 
 
 @dataclass(frozen=True)

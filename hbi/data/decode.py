@@ -29,16 +29,25 @@ class Decoded:
     fps: float
 
 
-def decode(video: Video, config: DataConfig, size: int, changed: Callable[[Frames], Frames] | None = None) -> Decoded:
-    """The sampled frames, resized and cropped, ``changed`` before that; raises VideoError as ``read_frames`` does."""
+def decode(
+    video: Video,
+    config: DataConfig,
+    size: int,
+    changed: Callable[[Frames], Frames] | None = None,
+    seed: int | None = None,
+) -> Decoded:
+    """The sampled frames, resized and cropped, ``changed`` before that; raises VideoError as ``read_frames`` does.
+
+    ``seed``: of the frames of training, where config draws these (``sampling``).
+    """
     seen: list[tuple[list[int], int, float]] = []
 
     def positions_of(count: int, fps: float) -> list[int]:
-        seen[:] = [(sampling(config, video)(count, fps), count, fps)]
+        seen[:] = [(sampling(config, video, seed)(count, fps), count, fps)]
         return seen[0][0]
 
     frames = read_frames(video.path, positions_of, config.reader)
-    return Decoded(preprocess(changed(frames) if changed else frames, size), *seen[0])
+    return Decoded(preprocess(changed(frames) if changed else frames, size, config.resize), *seen[0])
 
 
 @contextmanager

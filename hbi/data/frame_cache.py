@@ -6,10 +6,10 @@ frames/<folder of the videos>-<size>-<hash>/ holds shards, each of up to 256 vid
 <shard>.json    which videos these are, with everything that tells whether they still are what would be decoded
 lock            claims of the processes that fill the cache; empty
 
-The hash stands for the decoder and its version, PREPROCESSING and the folder of the videos: data sets with the same
-videos share their frames. The sampling is no part of it. An entry holds the positions that were decoded, the number of
-frames and the frame rate, and counts only where the rule of the run that asks gives these very positions: other
-settings find no entry, and theirs lie beside it.
+The hash stands for the decoder and its version, PREPROCESSING, config.resize and the folder of the videos: data sets
+with the same videos share their frames. The sampling is no part of it. An entry holds the positions that were decoded,
+the number of frames and the frame rate, and counts only where the rule of the run that asks gives these very positions:
+other settings find no entry, and theirs lie beside it.
 
 A video is the same while its path, size, time of change (mtime) and time of the last change of any kind (ctime, which
 nobody can set back) are. Where only times differ, as for a copy, the hash of its first and last MiB decides.
@@ -199,8 +199,10 @@ def frame_cache(dataset: Dataset, config: DataConfig, size: int, cache: Path) ->
     """The cache under the folder ``cache`` for the videos of ``dataset``, ``size`` pixels the side."""
     parents = {video.path.absolute().parent for split in dataset.splits.values() for video in split.videos}
     videos = Path(os.path.commonpath(parents))
-    parts = repr((LAYOUT, PREPROCESSING, decoder_version(config.reader), size, str(videos)))
-    name = f"{'-'.join(videos.parts[-2:])}-{size}-{hashlib.sha256(parts.encode()).hexdigest()[:10]}"
+    parts: tuple[object, ...] = (LAYOUT, PREPROCESSING, decoder_version(config.reader), size, str(videos))
+    if config.resize != "once":  # what came later does not change the hash of what was there before
+        parts += (config.resize,)
+    name = f"{'-'.join(videos.parts[-2:])}-{size}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:10]}"
     return FrameCache(cache / "frames" / name.lstrip("/-."))
 
 

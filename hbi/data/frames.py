@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,13 +11,23 @@ from hbi.config import DataConfig
 from hbi.data.dataset import Video
 
 
-def sampling(config: DataConfig, video: Video) -> Callable[[int, float], list[int]]:
+def sampling(config: DataConfig, video: Video, seed: int | None = None) -> Callable[[int, float], list[int]]:
     """The rule for one video: its number of frames and frames a second → the positions to decode, in rising order.
 
-    It depends on config.sampler, max_frames and frame_rate, and on the video's start and end: nothing else.
+    It depends on config.sampler, max_frames and frame_rate, and on the video's start and end: nothing else; with
+    ``seed`` also on that, where config.training_frames are drawn. A whole video of one frame has that at any rate.
     """
-    rule = {"stride": sample_positions, "seconds": sample_seconds}[config.sampler]
-    return partial(rule, max_frames=config.max_frames, frame_rate=config.frame_rate, start=video.start, end=video.end)
+    if config.sampler in ("ranges", "ranges-released"):
+        rule = partial(
+            sample_ranges,
+            released=config.sampler == "ranges-released",
+            seed=seed if config.training_frames == "drawn" else None,
+        )
+    else:
+        by_rate = {"stride": sample_positions, "seconds": sample_seconds}[config.sampler]
+        rule = partial(by_rate, frame_rate=config.frame_rate)
+    rule = partial(rule, max_frames=config.max_frames, start=video.start, end=video.end)
+    return rule if video.start is not None else lambda frames, fps: [0] if frames == 1 else rule(frames, fps)
 
 
 def sample_positions(
@@ -40,9 +51,7 @@ def sample_positions(
     stride = round(fps / frame_rate) if math.isfinite(fps) else 0
     if stride < 1:
         raise ValueError(f"a video of {fps:g} frames a second cannot be sampled {frame_rate:g} times a second")
-    start, end = _span(start, end)
-    first = 0 if start is None else int(start * fps)
-    last = frames - 1 if end is None else int(min(end * fps, frames - 1))
+    first, last = _bounds(frames, fps, start, end)
     return _at_most(max_frames, list(range(first, last + 1, stride)))
 
 
@@ -71,6 +80,45 @@ def sample_seconds(
     places = range(0, second, second // rate)[:rate]
     positions = [number * second + place for number in seconds for place in places]
     return _at_most(max_frames, [position for position in positions if position < frames])
+
+
+def sample_ranges(
+    frames: int,
+    fps: float,
+    max_frames: int,
+    start: int | None = None,
+    end: int | None = None,
+    released: bool = False,
+    seed: int | None = None,
+) -> list[int]:
+    """One position of each of ``max_frames`` ranges of equal length, or of as many as there are frames.
+
+    The rule of Frozen in Time (Bain et al., arXiv 2104.00650), and of MCQ and MILES after it: the ranges lie between
+    ``max_frames`` + 1 equally spaced places, rounded down; of each the middle, or with ``seed`` a frame drawn from it.
+
+    ``released``: as published: the frame before that, and the last one of a range is never drawn (of a range of one
+    frame the published code draws none, and fails; here it is that one).
+    ``start``, ``end``: as for ``sample_positions``; the ranges are of the span. Raises ValueError where there is one,
+    and ``fps`` does not tell where it lies.
+    """
+    if start is not None and not 0 < fps < math.inf:
+        raise ValueError(f"a video of {fps:g} frames a second has no second {start}")
+    first, last = _bounds(frames, fps, start, end)
+    length, before = max(last + 1 - first, 0), 1 if released else 0
+    edges = (first + np.linspace(0, length, min(max_frames, length) + 1).astype(int)).tolist()
+    random = np.random.default_rng(seed)
+    positions = [
+        (low + high - 1) // 2 if seed is None else int(random.integers(low, max(low + 1, high - before)))
+        for low, high in pairwise(edges)
+    ]
+    return [max(0, position - before) for position in positions]
+
+
+def _bounds(frames: int, fps: float, start: int | None, end: int | None) -> tuple[int, int]:
+    """The first and the last position of a span; the last is less where the video has none of it."""
+    start, end = _span(start, end)
+    first = 0 if start is None else int(start * fps)
+    return first, frames - 1 if end is None else int(min(end * fps, frames - 1))
 
 
 def _span(start: int | None, end: int | None) -> tuple[int | None, int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +18,28 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def preprocess(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def preprocess(frames: NDArray[np.uint8], size: int, resize: Literal["once", "twice"] = "once") -> NDArray[np.uint8]:
     """[F, H, W, 3] uint8 RGB → [F, 3, size, size] uint8: shorter side to ``size``, then the central square.
 
     Pillow resizes (bicubic, antialiased), as for CLIP itself: other bicubic filters give other bytes.
+    ``resize`` twice: the square has 256/224 of that side, and is resized to ``size``, both bilinear, as for MCQ and
+    MILES (Ge et al., arXiv 2201.04850 and 2204.12408).
     """
-    height, width = frames.shape[1:3]
-    short = min(height, width)
-    resized = (int(size * width / short), int(size * height / short))
-    left, top = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
-    box = (left, top, left + size, top + size)
-    cropped = [
-        np.asarray(Image.fromarray(frame).resize(resized, Image.Resampling.BICUBIC).crop(box)) for frame in frames
-    ]
-    return np.ascontiguousarray(np.stack(cropped).transpose(0, 3, 1, 2))
+    resized = _once if resize == "once" else _twice
+    squares = [np.asarray(resized(Image.fromarray(frame), size)) for frame in frames]
+    return np.ascontiguousarray(np.stack(squares).transpose(0, 3, 1, 2))
+
+
+def _once(picture: Image.Image, size: int, filter: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
+    short = min(picture.size)
+    width, height = int(size * picture.width / short), int(size * picture.height / short)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return picture.resize((width, height), filter).crop((left, top, left + size, top + size))
+
+
+def _twice(picture: Image.Image, size: int) -> Image.Image:
+    bilinear = Image.Resampling.BILINEAR
+    return _once(picture, round(size * 256 / 224), bilinear).resize((size, size), bilinear)
 
 
 def normalise(

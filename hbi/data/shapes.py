@@ -7,13 +7,14 @@ import hashlib
 import json
 import secrets
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from hbi.config import ShapesConfig
 from hbi.data.dataset import Dataset, Progress
 from hbi.data.msrvtt import read_msrvtt
 from hbi.data.shapes_questions import questions
-from hbi.data.shapes_scenes import caption, scenes
+from hbi.data.shapes_scenes import caption, phrases, scenes
 from hbi.data.shapes_video import draw, encode
 from hbi.errors import InputError
 from hbi.files import write_atomically
@@ -23,8 +24,11 @@ VERSION = 1
 
 
 def load(config: ShapesConfig, cache: Path, progress: Progress | None = None) -> Dataset:
-    """The generated videos with their captions; raises InputError as ``generated`` does."""
-    return read_msrvtt("shapes", generated(config, cache, progress), "MSRVTT_train.9k.csv", hold_out_validation=True)
+    """The generated videos with their captions and the phrases of these; raises InputError as ``generated`` does."""
+    root = generated(config, cache, progress)
+    dataset = read_msrvtt("shapes", root, "MSRVTT_train.9k.csv", hold_out_validation=True)
+    told = {name: replace(split, phrases=tuple(map(phrases, split.captions))) for name, split in dataset.splits.items()}
+    return replace(dataset, splits=told)
 
 
 def generated(config: ShapesConfig, cache: Path, progress: Progress | None = None) -> Path:

@@ -1,8 +1,10 @@
 """What happens in a generated clip, and how it is told: one to three events, each with its own actor."""
 
+import re
 from dataclasses import dataclass
 from random import Random
 
+from hbi.data.dataset import Phrases
 from hbi.seeds import spread
 
 COLOURS = {
@@ -18,6 +20,9 @@ FORMS = ("circle", "ring", "square", "triangle", "cross")
 ROUND = ("circle", "ring")  # turning does not show
 ACTIONS = ("appear", "move", "grow", "blink", "turn", "meet")
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+
+_NOUN = re.compile(rf"\b({'|'.join(COLOURS)}) ({'|'.join(FORMS)})\b")
+_VERB = re.compile(rf"\b({'|'.join(ACTIONS)})s( ({'|'.join(DIRECTIONS)}))?\b")
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,12 @@ def sample_scene(seed: int) -> Scene:
 def caption(scene: Scene) -> str:
     """The events in their order: "a red circle moves left, then a blue square grows"."""
     return ", then ".join(f"{_with_article(event.actor)} {event.predicate()}" for event in scene)
+
+
+def phrases(caption: str) -> Phrases:
+    """Of a caption: its shapes without article ("red circle"), and what they do, with its direction ("moves left")."""
+    nouns, verbs = (tuple(found.span() for found in pattern.finditer(caption)) for pattern in (_NOUN, _VERB))
+    return Phrases(nouns, verbs)
 
 
 def scenes(seed: int, split: str, count: int, distinct: bool) -> list[Scene]:

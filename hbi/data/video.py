@@ -4,8 +4,11 @@ Both count frames as they are stored: of a video whose frame rate varies, a posi
 time, and its rate is the mean. Both turn frames upright where the file says how it was held (its display matrix).
 Where decord fails or is wrong, PyAV reads in its place: at a quarter turn, and in containers in which decord 0.6.0
 finds other frames than those asked for (AVI with B-frames, MPEG, WMV).
+
+An image is a video of one frame, at 1 frame a second: Pillow reads it, upright too; of an animation the first picture.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from hbi.errors import InputError
 
@@ -24,7 +28,12 @@ Frames = NDArray[np.uint8]
 PositionsOf = Callable[[int, float], list[int]]
 """From a video's number of frames and frames a second to the positions that are wanted, in rising order."""
 
+_IMAGES = ("JPEG", "PNG", "GIF", "WEBP")
 _CONTAINERS = {  # what is read, whatever the file is called: bytes that are found at an offset, or at all of several
+    "JPEG": ((0,), (b"\xff\xd8\xff",)),
+    "PNG": ((0,), (b"\x89PNG\r\n\x1a\n",)),
+    "GIF": ((0,), (b"GIF87a", b"GIF89a")),
+    "WEBP": ((8,), (b"WEBP",)),  # before AVI, which begins alike
     "MP4": ((4,), (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")),  # also QuickTime, 3GP
     "Matroska": ((0,), (b"\x1aE\xdf\xa3",)),  # also WebM
     "FLV": ((0,), (b"FLV",)),
@@ -58,7 +67,7 @@ def read_frames(path: Path, positions_of: PositionsOf, reader: Reader) -> Frames
             raise VideoError(f"{path}: {error}; replace the file") from error
 
     by_decord = _chosen(reader) == "decord" and container in _EXACT_BY_DECORD
-    read = _read_by_decord if by_decord else _read_by_pyav
+    read = _read_image if container in _IMAGES else _read_by_decord if by_decord else _read_by_pyav
     try:
         frames = read(path, positions)
     except (OSError, RuntimeError, ValueError) as error:  # PyAV's own errors are kinds of these
@@ -96,7 +105,23 @@ def _container(path: Path) -> str:
     for name, (offsets, known) in _CONTAINERS.items():
         if all(head[offset:].startswith(known) for offset in offsets):
             return name
-    raise VideoError(f"{path}: is not an MP4, WebM or AVI file, nor an older kind; replace it")
+    raise VideoError(
+        f"{path}: is not an MP4, WebM or AVI file, nor an older kind, nor a JPEG, PNG, GIF or WebP image; replace it"
+    )
+
+
+def _read_image(path: Path, positions_of: PositionsOf) -> Frames:
+    positions = positions_of(1, 1.0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_IMAGES) as picture:
+                frame = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise VideoError(f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels; replace it by a smaller image") from error
+    except Exception as error:  # Pillow raises whatever a damaged file leads its readers to
+        raise RuntimeError(str(error)) from error
+    return frame[None][: len(positions)]
 
 
 def _read_by_decord(path: Path, positions_of: PositionsOf) -> Frames:

@@ -19,6 +19,10 @@ from hbi.errors import InputError
 from hbi.metrics.post_processing import Scores
 from hbi.metrics.retrieval import Direction, count_nan
 
+SIMILARITY = "similarity.npz"
+"""The file beside a record, where a suite's ``keep`` has it: the scores of the test split before any post-processing,
+the column of each caption's video, and the bank where there is one."""
+
 
 @dataclass(frozen=True)
 class Saved:

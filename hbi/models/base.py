@@ -13,6 +13,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from hbi.data.batches import Batch
+from hbi.data.tokens import Tokens, tokenize
 from hbi.files import write_atomically
 from hbi.metrics.retrieval import Direction
 from hbi.seeds import spread
@@ -62,7 +63,7 @@ class System(nn.Module):
     step: int = 0
     """Steps of training done so far. Randomness in a loss follows from it and from the seed, so that a resumed
     training, and every process of one on several, draws alike."""
-    encoder_prefix: ClassVar[str] = "encoder.clip."
+    encoder_prefix: ClassVar[str | tuple[str, ...]] = "encoder.clip."
     """Parameters of the (pretrained) encoder begin so; they learn at lr · coef_lr."""
     published_encoders: ClassVar[tuple[str, ...]] = ("encoder.", "temporal.")
     """Parameters begin so that, in the published code, stand in front of the gathering of several processes' features
@@ -84,6 +85,10 @@ class System(nn.Module):
         """Captions, and videos, that are scored together, from the first on, because their scores depend on each
         other (as one published code has it); 1: a score depends on its pair alone."""
         return 1
+
+    def tokenize(self, captions: Sequence[str], max_words: int) -> Tokens:
+        """N captions → token ids [N, max_words] int64 and mask [N, max_words] bool."""
+        return tokenize(captions, max_words)
 
     def encode_text(self, token_ids: Tensor, mask: Tensor) -> Encoded:
         """token_ids [N,T] int64, mask [N,T] bool → N encoded captions."""
@@ -107,15 +112,24 @@ class System(nn.Module):
         only of a system that compares a query's best candidates once more."""
         return similarity
 
+    def encode_pairs(self, batch: Batch) -> tuple[Encoded, Encoded]:
+        """The captions and videos of ``batch`` for ``losses_of``; with more of each than evaluation needs where a loss
+        is of what lies within a pair."""
+        return (
+            self.encode_text(batch.token_ids, batch.text_mask),
+            self.encode_video(batch.frames, batch.video_mask),
+        )
+
     def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """Named terms of B matching pairs and their sum "total"; ``targets`` as ``targets_of`` gives them."""
         raise NotImplementedError
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Named terms of the batch's matching pairs and their sum "total"."""
-        text = self.encode_text(batch.token_ids, batch.text_mask)
-        video = self.encode_video(batch.frames, batch.video_mask)
-        return self.losses_of(text, video, targets_of(batch))
+        return self.losses_of(*self.encode_pairs(batch), targets_of(batch))
+
+    def after_step(self) -> None:
+        """What follows the weights when the optimiser has changed them."""
 
     def save(self, path: Path) -> None:
         """Writes what was trained to ``path`` (safetensors), whole or not at all."""

@@ -63,7 +63,7 @@ class Features:
     ) -> None:
         self.videos, self._max_frames = split.videos, config.max_frames
         device = next(model.parameters()).device
-        parts = (
+        parts: tuple[object, ...] = (
             *(precision, device.type, model.image_size, decoder_version(config.reader), weights),
             config.model_dump_json(include={"max_frames", "frame_rate", "sampler"}),
             [
@@ -72,6 +72,8 @@ class Features:
                 for video in split.videos
             ],
         )
+        if config.resize != "once":  # what came later does not change the hash of what was there before
+            parts += (config.resize,)
         digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:10]
         file = cache / "features" / f"{config.name}-{split.name}-{digest}.npy"
         found = _read(file)

@@ -141,6 +141,7 @@ def _epoch(
         scaler.update()
         with torch.no_grad():
             model.logit_scale.clamp_(max=math.log(config.max_logit_scale))
+        model.after_step()
 
         progress.step += 1
         progress.seconds += time.perf_counter() - started

@@ -1,7 +1,7 @@
 """One backward pass: the gradient of the whole batch's loss, whatever the parts it is encoded in."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
 def encode(model: System, batch: Batch, precision: str) -> tuple[Encoded, Encoded]:
     """Captions and videos of ``batch``, encoded at ``precision``, results in fp32."""
     with autocast(batch.frames.device, precision):
-        return model.encode_text(batch.token_ids, batch.text_mask), model.encode_video(batch.frames, batch.video_mask)
+        return model.encode_pairs(batch)
 
 
 class Step(nn.Module):
@@ -68,19 +68,31 @@ def backward(step: nn.Module, batch: Batch, parts: int, scaler: torch.amp.GradSc
         scaler.scale(losses["total"]).backward()
     else:
         cut = list(_parts(batch, parts))
-        with torch.no_grad():
-            encoded = [encode(model, part, own.precision) for part in cut]
+        seed = torch.initial_seed()
+        encoded = []
+        for number, part in enumerate(cut):
+            with torch.no_grad(), _drawing(batch.frames.device, seed + number):
+                encoded.append(encode(model, part, own.precision))
         text, video = (Encoded.cat(side).map(_leaf) for side in zip(*encoded, strict=True))
         with alone(step):
             losses = model.losses_of(gathered(text), gathered(video), gathered(targets_of(batch)))
             scaler.scale(losses["total"]).backward()
         start = 0
-        for part in cut:
+        for number, part in enumerate(cut):
             rows = slice(start, start := start + len(part.video_index))
-            with nullcontext() if part is cut[-1] else alone(step):
+            quiet = nullcontext() if part is cut[-1] else alone(step)
+            with quiet, _drawing(batch.frames.device, seed + number):  # the same dropout as in the first pass
                 step(part, [_gradients(side, rows) for side in (text, video)])["total"].backward()
     scale_as_published(model)
     return {name: loss.detach() for name, loss in losses.items()}
+
+
+@contextmanager
+def _drawing(device: torch.device, seed: int) -> Iterator[None]:
+    """Inside, torch draws by ``seed``; afterwards it goes on as if nothing had been drawn."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _parts(batch: Batch, parts: int) -> Iterator[Batch]:

@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hbi.config import DATASETS, CostConfig, SystemConfig
+from hbi.config import DATASETS, ClipSystemConfig, CostConfig, ModelConfig, SystemConfig, TwoTowerConfig
 from hbi.errors import InputError
 from suites.expand import expand, in_order
 from suites.json_schema import json_schema
@@ -18,9 +19,14 @@ from suites.sections import addresses
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "suites").glob("*.yaml"))
 QUESTIONS = {"qa_quickstart", "msrvtt_qa", "msvd_qa"}
-GENERATED = {"quickstart", "qa_quickstart", "cost_quickstart", "systems_quickstart", "released_vs_corrected"}
+GENERATED = {
+    *("quickstart", "qa_quickstart", "cost_quickstart", "systems_quickstart", "pretraining_quickstart"),
+    "released_vs_corrected",
+}
 """These are of generated data as they are; the others of real data, with the published recipe."""
 MAIN = {"msrvtt", "msvd", "lsmdc", "didemo", "activitynet"}
+PRETRAINED = {f"zero_shot_{data}" for data in MAIN - {"activitynet"}} | {"fine_tuned_msrvtt", "pretraining_webvid_cc3m"}
+"""They take files that are the user's; tests/suites/test_suite_pretrained.py says more of them."""
 ABLATIONS = {
     *("components", "levels", "interaction", "samples", "merge_rates", "loss_weights", "words_frames"),
     *("post_processing", "flops", "cost"),
@@ -28,16 +34,19 @@ ABLATIONS = {
 
 
 def test_there_is_a_suite_for_each_table_and_figure():
-    assert {file.stem for file in FILES} == {f"main_{data}" for data in MAIN} | ABLATIONS | QUESTIONS | GENERATED
+    main = {f"main_{data}" for data in MAIN}
+    assert {file.stem for file in FILES} == main | ABLATIONS | QUESTIONS | GENERATED | PRETRAINED
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.stem not in GENERATED], ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.stem not in GENERATED | PRETRAINED], ids=lambda file: file.stem
+)
 def test_on_real_data_a_suite_has_the_published_recipe(file):
     for run in in_order(expand(load_suite(file))):
         assert run.spec.data.name in ({"msrvtt-qa", "msvd-qa"} if file.stem in QUESTIONS else MAIN)
         assert file.stem.partition("main_")[2] in ("", run.spec.data.name)
         for encoder in encoders(run.spec):
-            assert encoder == ("ViT-B-16-quickgelu" if file.stem in QUESTIONS else "ViT-B-32-quickgelu")
+            assert encoder in ("ViT-B-16-quickgelu" if file.stem in QUESTIONS else "ViT-B-32-quickgelu", "base")
         if isinstance(run.spec.model, SystemConfig):
             assert run.spec.model.pretrained == "openai"
             assert (run.spec.training.lr, run.spec.training.coef_lr) == (1e-4, 1e-3)
@@ -61,7 +70,8 @@ def test_on_generated_data_every_suite_suits_a_laptop(file):
         assert run.spec.data.name == generated(file)
         assert set(encoders(run.spec)) <= {"tiny"}
         if isinstance(run.spec.model, SystemConfig):
-            assert run.spec.model.pretrained is None
+            assert not run.spec.files
+            assert getattr(run.spec.model, "pretrained", None) is None
             assert (run.spec.training.batch_size <= 32, run.spec.runtime.threads) == (True, 1)
 
 
@@ -70,9 +80,15 @@ def generated(file):
 
 
 def encoders(spec):
-    if isinstance(spec.model, CostConfig):
-        return [case.model.encoder for case in spec.model.cases]
-    return [spec.model.encoder] if isinstance(spec.model, SystemConfig) else []
+    """The sizes of all models that it makes."""
+    models = [case.model for case in spec.model.cases] if isinstance(spec.model, CostConfig) else [spec.model]
+    return [size for model in models if (size := encoder(model))]
+
+
+def encoder(model: ModelConfig) -> str | None:
+    if isinstance(model, TwoTowerConfig):
+        return model.towers
+    return model.encoder if isinstance(model, ClipSystemConfig) else None
 
 
 PLANS = """
@@ -87,12 +103,12 @@ for arguments in sys.argv[1:]:
 """
 
 
-def test_every_suite_can_be_planned_without_torch(tmp_path):
+def test_every_suite_can_be_planned_without_torch(user_files):
     """Where torch, open_clip and mlflow cannot be imported."""
     asked = [f"{file.stem} {more}" for file in FILES for more in ("", f"--set data={generated(file)}")]
     done = subprocess.run(
         [sys.executable, "-c", PLANS, *asked],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        cwd=user_files, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines().count("{") == len(asked)
@@ -100,10 +116,11 @@ def test_every_suite_can_be_planned_without_torch(tmp_path):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 @pytest.mark.parametrize("data", DATASETS)
-def test_every_suite_expands_on_every_data_set_of_its_task(file, data):
-    suite = load_suite(file, [f"data={data}", "data.root=/somewhere"])
+def test_every_suite_expands_on_every_data_set_of_its_task(file, data, user_files):
+    named = "{name: pairs, tables: [data/CC3M/train.tsv], test: shapes}" if data == "pairs" else data
+    suite = load_suite(file, [f"data={named}", "data.root=/somewhere"])
     if (DATASETS[data].task == "qa") != (file.stem in QUESTIONS):
-        with pytest.raises(InputError, match=rf"^--set data={data}: data set {data} has no .*; take "):
+        with pytest.raises(InputError, match=rf"^--set data={re.escape(named)}: data set {data} has no .*; take "):
             expand(suite)
         return
     found = expand(suite)
@@ -131,7 +148,8 @@ def test_quickstart():
 
 
 def test_on_generated_data_suites_share_their_runs_with_the_quickstart():
-    retrieval = [file for file in FILES if file.stem not in {*QUESTIONS, "cost", "cost_quickstart"}]
+    others = {*QUESTIONS, *PRETRAINED, "cost", "cost_quickstart", "pretraining_quickstart"}
+    retrieval = [file for file in FILES if file.stem not in others]
     ids = {file.stem: {run.run_id for run in expand(load_suite(file, ["data=shapes"]))} for file in retrieval}
     assert all(ids["quickstart"] & others for others in ids.values())
     ids = {

@@ -59,7 +59,7 @@ ONE_LINE = {
         "suite.yaml:4:3: unknown key 'sedes'; did you mean 'seeds'?",
     ),
     "type": (HBI + "training: {epochs: many}", "suite.yaml:3:20: epochs should be a whole number, not 'many'"),
-    "range": (HBI + "training: {epochs: 0}", "suite.yaml:3:20: epochs should be greater than or equal to 1, not '0'"),
+    "range": (HBI + "training: {epochs: -1}", "suite.yaml:3:20: epochs should be greater than or equal to 0, not '-1'"),
     "not a number": (HBI + "training: {lr: .nan}", "suite.yaml:3:16: lr should be a finite number, not 'NaN'"),
     "choice": (
         HBI + "training: {precision: bf61}",

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, SerializeAsAny
 
 from hbi.config.base import member
-from hbi.config.models.base import ClipDeparturesConfig, ClipSystemConfig, ModelConfig, SystemConfig, is_file
+from hbi.config.models.base import ClipSystemConfig, CommonDeparturesConfig, ModelConfig, SystemConfig, is_file
+from hbi.config.models.bridgeformer_clip import BridgeFormerClipConfig
 from hbi.config.models.clip4clip import Clip4ClipConfig
 from hbi.config.models.dicosa import DiCoSAConfig
 from hbi.config.models.diffusionret import DiffusionRetConfig, GenerationConfig
@@ -14,13 +15,16 @@ from hbi.config.models.emcl import EMCLConfig
 from hbi.config.models.estimator import EstimatorConfig
 from hbi.config.models.glscl import GLSCLConfig
 from hbi.config.models.hbi import DeparturesConfig, HBIConfig, HBIQAConfig, TeacherConfig
+from hbi.config.models.two_towers import BridgeFormerConfig, MILESConfig, TwoTowerConfig
 
 __all__ = [
     "SYSTEMS",
     "AnySystem",
+    "BridgeFormerClipConfig",
+    "BridgeFormerConfig",
     "Clip4ClipConfig",
-    "ClipDeparturesConfig",
     "ClipSystemConfig",
+    "CommonDeparturesConfig",
     "DRLConfig",
     "DeparturesConfig",
     "DiCoSAConfig",
@@ -31,9 +35,11 @@ __all__ = [
     "GenerationConfig",
     "HBIConfig",
     "HBIQAConfig",
+    "MILESConfig",
     "ModelConfig",
     "SystemConfig",
     "TeacherConfig",
+    "TwoTowerConfig",
     "is_file",
 ]
 
@@ -47,6 +53,9 @@ SYSTEMS: dict[str, type[ModelConfig]] = {
     "emcl": EMCLConfig,
     "dicosa": DiCoSAConfig,
     "diffusionret": DiffusionRetConfig,
+    "bridgeformer": BridgeFormerConfig,
+    "bridgeformer-clip": BridgeFormerClipConfig,
+    "miles": MILESConfig,
 }
 
 AnySystem = SerializeAsAny[

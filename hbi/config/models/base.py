@@ -25,23 +25,19 @@ class ModelConfig(Config):
 
 
 class SystemConfig(ModelConfig):
-    """What every retrieval system shares: the encoder of words and frames."""
+    """What every retrieval system shares."""
 
     builder: ClassVar[str]
     task: ClassVar[Literal["retrieval", "qa"]] = "retrieval"
 
-    encoder: str = Field(
-        "tiny",
-        description="A name of open_clip's or OpenAI's (ViT-B/32), one of ours (hbi/models/encoders), or a FILE.json.",
-    )
-    pretrained: str | None = Field(
-        None, description="Weights of the encoder: an open_clip tag or a file; none trains it from scratch."
-    )
-
     @property
-    def files(self) -> dict[str, str]:
-        named = {"encoder": self.encoder} if self.encoder.endswith(".json") else {}
-        return named | ({"pretrained": self.pretrained} if self.pretrained and is_file(self.pretrained) else {})
+    def asks(self) -> tuple[Literal["noun", "verb"], ...]:
+        """Kinds of phrases that training asks for: its captions have them marked."""
+        return ()
+
+    def without_weights(self) -> Self:
+        """The same, with no weights to start from: they are replaced anyway."""
+        return self
 
 
 def is_file(pretrained: str) -> bool:
@@ -49,10 +45,10 @@ def is_file(pretrained: str) -> bool:
     return "/" in pretrained or "." in pretrained
 
 
-class ClipDeparturesConfig(Config):
+class CommonDeparturesConfig(Config):
     """Where published code departs from its paper, or lets padding count: "released" does as it does.
 
-    These are of all systems on a CLIP, for their codes come from one; each system adds its own.
+    These are of all systems; each adds its own.
     """
 
     same_video: Choice = Field(
@@ -73,6 +69,13 @@ class ClipDeparturesConfig(Config):
 class ClipSystemConfig(SystemConfig):
     """A system whose words and frames are a CLIP's, with a temporal part over frames."""
 
+    encoder: str = Field(
+        "tiny",
+        description="A name of open_clip's or OpenAI's (ViT-B/32), one of ours (hbi/models/encoders), or a FILE.json.",
+    )
+    pretrained: str | None = Field(
+        None, description="Weights of the encoder: an open_clip tag or a file; none trains it from scratch."
+    )
     temporal_layers: int = Field(4, ge=1, description="Layers of the temporal transformer over frames.")
     freeze: Literal["nothing", "patches", "embeddings", "encoder"] = Field(
         "nothing",
@@ -80,9 +83,17 @@ class ClipSystemConfig(SystemConfig):
         "those of patches, words and positions, as in the published question answering; or all of it, whose features "
         "of frames are then computed once.",
     )
-    departures: ClipDeparturesConfig = Field(
-        ClipDeparturesConfig(), description="Each place where the published code departs from the paper."
+    departures: CommonDeparturesConfig = Field(
+        CommonDeparturesConfig(), description="Each place where the published code departs from the paper."
     )
+
+    @property
+    def files(self) -> dict[str, str]:
+        named = {"encoder": self.encoder} if self.encoder.endswith(".json") else {}
+        return named | ({"pretrained": self.pretrained} if self.pretrained and is_file(self.pretrained) else {})
+
+    def without_weights(self) -> Self:
+        return self.model_copy(update={"pretrained": None})
 
     @property
     def trains_encoder(self) -> bool:
@@ -92,5 +103,5 @@ class ClipSystemConfig(SystemConfig):
     @classmethod
     def published(cls) -> dict[str, Any]:
         """What the published code sets otherwise than our defaults."""
-        departures: ClipDeparturesConfig = cls.model_fields["departures"].default
+        departures: CommonDeparturesConfig = cls.model_fields["departures"].default
         return {"departures": departures.all_released().model_dump()}

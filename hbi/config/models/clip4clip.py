@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from hbi.config.base import Choice
-from hbi.config.models.base import ClipDeparturesConfig, ClipSystemConfig
+from hbi.config.models.base import ClipSystemConfig, CommonDeparturesConfig
 
 
-class Clip4ClipDeparturesConfig(ClipDeparturesConfig):
+class Clip4ClipDeparturesConfig(CommonDeparturesConfig):
     """Where the published code of CLIP4Clip departs from its paper: "released" does as it does."""
 
     frame_norm: Choice = Field(

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from hbi.config.base import Choice, Config
-from hbi.config.models.base import ClipDeparturesConfig, ClipSystemConfig
+from hbi.config.models.base import ClipSystemConfig, CommonDeparturesConfig
 
 
 class GenerationConfig(Config):
@@ -24,7 +24,7 @@ class GenerationConfig(Config):
     v2t_alpha: float = Field(1.0, ge=0, description="Weight of that softmax beside the similarity, for videos.")
 
 
-class DiffusionRetDeparturesConfig(ClipDeparturesConfig):
+class DiffusionRetDeparturesConfig(CommonDeparturesConfig):
     """Where the published code of DiffusionRet departs from its paper, or lets padding count, or chance."""
 
     similarity_padding: Choice = Field(

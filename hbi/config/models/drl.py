@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from hbi.config.base import Choice
-from hbi.config.models.base import ClipDeparturesConfig, ClipSystemConfig
+from hbi.config.models.base import ClipSystemConfig, CommonDeparturesConfig
 
 
-class DRLDeparturesConfig(ClipDeparturesConfig):
+class DRLDeparturesConfig(CommonDeparturesConfig):
     """Where the published code of DRL departs from its paper, or lets padding count: "released" does as it does."""
 
     frame_norm: Choice = Field(

@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from hbi.config.base import Choice
-from hbi.config.models.base import ClipDeparturesConfig, ClipSystemConfig
+from hbi.config.models.base import ClipSystemConfig, CommonDeparturesConfig
 
 
-class EMCLDeparturesConfig(ClipDeparturesConfig):
+class EMCLDeparturesConfig(CommonDeparturesConfig):
     """Where the published code of EMCL-Net departs from its paper, or lets padding count: "released" does so too."""
 
     bases: Choice = Field(

@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from hbi.config.base import Choice
-from hbi.config.models.base import ClipDeparturesConfig, ClipSystemConfig
+from hbi.config.models.base import ClipSystemConfig, CommonDeparturesConfig
 
 
-class GLSCLDeparturesConfig(ClipDeparturesConfig):
+class GLSCLDeparturesConfig(CommonDeparturesConfig):
     """Where the published code of GLSCL departs from its paper, or lets padding count: "released" does as it does."""
 
     concept_padding: Choice = Field(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from hbi.config.base import LEVELS, Choice, Config, Level, Rate
-from hbi.config.models.base import ClipDeparturesConfig, ClipSystemConfig
+from hbi.config.models.base import ClipSystemConfig, CommonDeparturesConfig
 
 
 class TeacherConfig(Config):
@@ -50,7 +50,7 @@ class TeacherConfig(Config):
         return self
 
 
-class DeparturesConfig(ClipDeparturesConfig):
+class DeparturesConfig(CommonDeparturesConfig):
     """Where the published code departs from the paper, or lets padding count: "released" does as it does.
 
     Those of training, evaluation and the estimator are options there; docs/released_vs_corrected.md lists all.

@@ -19,6 +19,7 @@ from hbi.games.estimator import BanzhafEstimator
 from hbi.models.clip_system import ClipSystem
 from hbi.models.estimator_training import EstimatorTraining
 from hbi.models.released import estimator
+from hbi.models.released.bridgeformer_clip import BridgeFormerClipLayout
 from hbi.models.released.clip4clip import Clip4ClipLayout
 from hbi.models.released.dicosa import DiCoSALayout
 from hbi.models.released.diffusionret import DiffusionRetLayout
@@ -28,14 +29,17 @@ from hbi.models.released.estimator import ESTIMATOR
 from hbi.models.released.glscl import GLSCLLayout
 from hbi.models.released.hbi import TEACHER, HBILayout, HBIQALayout
 from hbi.models.released.layout import Layout
+from hbi.models.released.two_towers import BridgeFormerLayout, MILESLayout
+from hbi.models.two_towers import TwoTowers
 from hbi.weights import read_weights
 
 __all__ = ["LAYOUTS", "TEACHER", "fill", "is_published", "load", "published_name", "published_state", "save"]
 
 Weights = Mapping[str, Tensor] | str | Path
-Model = ClipSystem | BanzhafEstimator | EstimatorTraining
+Released = ClipSystem | TwoTowers
+Model = Released | BanzhafEstimator | EstimatorTraining
 
-LAYOUTS: dict[str, Layout] = {
+LAYOUTS: dict[str, Layout[Any]] = {
     layout.system: layout
     for layout in (
         HBILayout(),
@@ -46,6 +50,9 @@ LAYOUTS: dict[str, Layout] = {
         EMCLLayout(),
         DiCoSALayout(),
         DiffusionRetLayout(),
+        BridgeFormerLayout(),
+        BridgeFormerClipLayout(),
+        MILESLayout(),
     )
 }
 """By system, as hbi.config.SYSTEMS names it."""
@@ -56,7 +63,7 @@ def load(
     system: Literal["hbi-estimator"], weights: Weights, *, seed: int = 0, **options: Any
 ) -> BanzhafEstimator | EstimatorTraining: ...
 @overload
-def load(system: str, weights: Weights, *, seed: int = 0, **options: Any) -> ClipSystem: ...
+def load(system: str, weights: Weights, *, seed: int = 0, **options: Any) -> Released: ...
 def load(system: str, weights: Weights, *, seed: int = 0, **options: Any) -> nn.Module:
     """The model of a published checkpoint, in evaluation mode, on the CPU, with every departure "released".
 
@@ -75,7 +82,8 @@ def load(system: str, weights: Weights, *, seed: int = 0, **options: Any) -> nn.
     state, origin = _read(weights)
     if system != ESTIMATOR:
         with _naming_another(system, state):
-            return LAYOUTS[system].load(state, origin, seed, options).eval()
+            model: Released = LAYOUTS[system].load(state, origin, seed, options)
+            return model.eval()
     if is_published(state):
         return estimator.load_training(state, origin, seed, options).eval()
     return estimator.load_network(state, origin).eval()
@@ -83,10 +91,10 @@ def load(system: str, weights: Weights, *, seed: int = 0, **options: Any) -> nn.
 
 def is_published(state: Mapping[str, Tensor]) -> bool:
     """Whether these are the names of a published checkpoint, and not ours."""
-    return "clip.logit_scale" in state
+    return any(name in state for name in ("clip.logit_scale", "text_proj.1.weight", "visual.class_embedding"))
 
 
-def fill(model: ClipSystem, state: Mapping[str, Tensor], origin: Path | str) -> None:
+def fill(model: Released, state: Mapping[str, Tensor], origin: Path | str) -> None:
     """Loads ``state``, by its published names, into ``model``.
 
     InputError, which names system and ``origin``, where ``state`` is not what the published model of these sizes has
@@ -112,7 +120,7 @@ def save(model: Model, path: str | Path) -> None:
 
 def published_state(model: Model) -> dict[str, Tensor]:
     """What ``save`` writes, by published names."""
-    if isinstance(model, ClipSystem):
+    if isinstance(model, Released):
         return _layout_of(model).state(model)
     return estimator.published_state(model)
 
@@ -122,7 +130,7 @@ def published_name(name: str, system: str = "hbi") -> str:
     return LAYOUTS[system].name(name)
 
 
-def _layout_of(model: ClipSystem) -> Layout:
+def _layout_of(model: Released) -> Layout[Any]:
     system = model.config.system
     if system not in LAYOUTS:
         raise InputError(f"released: {system} has no published layout; known: {', '.join(LAYOUTS)}")

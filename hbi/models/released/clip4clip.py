@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
+from hbi.models.clip_system import ClipSystem
 from hbi.models.released.layout import Layout, header_in
 
 
-class Clip4ClipLayout(Layout):
+class Clip4ClipLayout(Layout[ClipSystem]):
     system = "clip4clip"
     title = "CLIP4Clip"
     variants = r"(transformerClip|frame_position_embeddings|lstm_visual)\."

@@ -5,12 +5,13 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from hbi.models.clip_system import ClipSystem
 from hbi.models.released.layout import Layout
 
 SCORES = "weight_fc.0.weight"
 
 
-class DiCoSALayout(Layout):
+class DiCoSALayout(Layout[ClipSystem]):
     system = "dicosa"
     title = "DiCoSA"
     needed: ClassVar[Mapping[str, int]] = {SCORES: 2}

@@ -26,7 +26,7 @@ _TIMES = 5000
 """Times in a published table of positions, of which ours are computed."""
 
 
-class DiffusionRetLayout(Layout):
+class DiffusionRetLayout(Layout[ClipSystem]):
     system = "diffusionret"
     title = "DiffusionRet"
     needed: ClassVar[Mapping[str, int]] = {"transformerClip.resblocks.0.ln_1.weight": 1}

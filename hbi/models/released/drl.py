@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from hbi.models.clip_system import ClipSystem
 from hbi.models.released.layout import Layout, header_in
 
 
-class DRLLayout(Layout):
+class DRLLayout(Layout[ClipSystem]):
     system = "drl"
     title = "DRL"
     marks: ClassVar[tuple[str, ...]] = ("text_weight_fc.0.weight",)

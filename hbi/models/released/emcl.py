@@ -15,7 +15,7 @@ from hbi.models.released.layout import Layout, Origin
 BASES = "bases"
 
 
-class EMCLLayout(Layout):
+class EMCLLayout(Layout[ClipSystem]):
     system = "emcl"
     title = "EMCL-Net"
     marks = (BASES,)

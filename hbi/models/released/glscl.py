@@ -25,7 +25,7 @@ _NAME = {
 }
 
 
-class GLSCLLayout(Layout):
+class GLSCLLayout(Layout[ClipSystem]):
     system = "glscl"
     title = "GLSCL"
     needed: ClassVar[Mapping[str, int]] = {

@@ -31,7 +31,7 @@ _MERGE = {
 }
 
 
-class HBILayout(Layout):
+class HBILayout(Layout[ClipSystem]):
     system = "hbi"
     title = "HBI"
     needed: ClassVar[Mapping[str, int]] = {"transformerClip.resblocks.0.ln_1.weight": 1, "banzhafmodel.Q": 2}

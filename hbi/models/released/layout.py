@@ -4,14 +4,15 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from hbi.config import SYSTEMS, ClipSystemConfig, imported
+from hbi.config import SYSTEMS, ClipSystemConfig, TwoTowerConfig, imported
 from hbi.errors import InputError
+from hbi.models.base import System
 from hbi.models.clip_system import ClipSystem
 from hbi.models.temporal import TemporalLSTM
 from hbi.weights import check_names_and_shapes
@@ -19,11 +20,13 @@ from hbi.weights import check_names_and_shapes
 Origin = Path | str
 """Where weights come from, as messages name it."""
 
+M = TypeVar("M", bound=System)
+
 unheld: WeakKeyDictionary[nn.Module, dict[str, Tensor]] = WeakKeyDictionary()
 """What the file of a model held and the model has no place for."""
 
 
-class Layout:
+class Layout(Generic[M]):
     """The published checkpoint layout of one system: one flat mapping, whose CLIP, temporal transformer and frame
     positions have the same names in all of them. A subclass says what is its own."""
 
@@ -31,12 +34,16 @@ class Layout:
     """Its name in hbi.config.SYSTEMS."""
     title: ClassVar[str]
     """Its name in messages."""
+    tower: ClassVar[Mapping[str, int]]
+    """Tensors that ``tower_sizes`` reads, and how many axes each has."""
     needed: ClassVar[Mapping[str, int]] = {}
-    """Tensors that ``sizes`` reads, beside those of the CLIP, and how many axes each has."""
+    """Those that ``sizes`` reads beside them."""
     marks: ClassVar[tuple[str, ...]] = ()
     """Weights that tell a checkpoint of this system from those of others."""
     variants: ClassVar[str | None] = None
     """What the names begin like (a regular expression) that only some variants of the system have."""
+    of_sizes: ClassVar[tuple[str, ...]] = ()
+    """Options that are none of the configuration, but sizes that no tensor tells."""
     chosen_by: ClassVar[tuple[str, ...]] = ()
     """Options that choose among these: where one is given, weights of the other variants are kept, not an error."""
 
@@ -55,33 +62,39 @@ class Layout:
 
     def sizes(self, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
         """Options of the configuration that the tensors tell; ``options`` are those that are given."""
-        return {"temporal_layers": layers} if (layers := layers_in(state, "transformerClip.")) else {}
+        layers = layers_in(state, "transformerClip.")
+        return {"encoder": "as in the checkpoint", **({"temporal_layers": layers} if layers else {})}
 
-    def beyond(self, model: ClipSystem) -> dict[str, Tensor]:
+    def tower_sizes(self, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> Any:
+        """Those of the encoder that its model takes."""
+        return clip_sizes(state)
+
+    def beyond(self, model: M) -> dict[str, Tensor]:
         """What the published model has beyond ours, by its names, as in a new one: beside an LSTM, positions of frames
         that it never uses."""
+        assert isinstance(model, ClipSystem)
         unused = isinstance(model.temporal, TemporalLSTM)
         positions = model.encoder.clip.positional_embedding
         return {"frame_position_embeddings.weight": positions.detach().clone()} if unused else {}
 
-    def held(self, model: ClipSystem) -> dict[str, Tensor]:
+    def held(self, model: M) -> dict[str, Tensor]:
         """What our model holds, by published names."""
         return {self.name(ours): weight for ours, weight in model.state_dict().items()}
 
-    def names(self, model: ClipSystem) -> dict[str, Tensor]:
+    def names(self, model: M) -> dict[str, Tensor]:
         """Names of all that is published of a model of these sizes; of the tensors, the shapes count."""
         return self.held(model) | self.beyond(model)
 
     # ---- of all
 
-    def load(self, state: Mapping[str, Tensor], origin: Origin, seed: int, options: Mapping[str, Any]) -> ClipSystem:
+    def load(self, state: Mapping[str, Tensor], origin: Origin, seed: int, options: Mapping[str, Any]) -> M:
         """The model of ``state``, its sizes from the tensors; raises InputError where they do not fit."""
-        check_sizes(state, origin, self.title, {**CLIP, **self.needed})
+        check_sizes(state, origin, self.title, {**self.tower, **self.needed})
         family = SYSTEMS[self.system]
-        assert issubclass(family, ClipSystemConfig)
+        assert issubclass(family, (ClipSystemConfig, TwoTowerConfig))
         try:
-            sizes = {"encoder": "as in the checkpoint", **self.sizes(state, options)}
-            config = family.model_validate({**family.published(), **sizes, **options})
+            given = {option: value for option, value in options.items() if option not in self.of_sizes}
+            config = family.model_validate({**family.published(), **self.sizes(state, options), **given})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "options"
@@ -89,7 +102,7 @@ class Layout:
         except (AssertionError, LookupError) as error:
             raise InputError(f"{origin}, read as {self.title}: its sizes make no model: {error}") from None
         try:
-            model: ClipSystem = imported(config.builder)(config, seed, clip_sizes(state))
+            model: M = imported(config.builder)(config, seed, self.tower_sizes(state, options))
         except (ArithmeticError, AssertionError, LookupError, ValueError) as error:
             raise InputError(f"{origin}, read as {self.title}: its sizes make no model: {error}") from None
         own, spare = self.names(model), {}
@@ -99,14 +112,14 @@ class Layout:
         unheld[model] |= {key: weight.clone() for key, weight in spare.items()}
         return model
 
-    def fill(self, model: ClipSystem, state: Mapping[str, Tensor], origin: Origin) -> None:
+    def fill(self, model: M, state: Mapping[str, Tensor], origin: Origin) -> None:
         """Loads ``state`` into ``model``; raises InputError where names or shapes differ from those published."""
         check_names_and_shapes(self.names(model), state, f"{origin}, read as {self.title}")
         held = {ours: self.name(ours) for ours in model.state_dict()}
         model.load_state_dict({ours: state[theirs] for ours, theirs in held.items()})
         unheld[model] = {name: state[name].clone() for name in state.keys() - set(held.values())}
 
-    def state(self, model: ClipSystem) -> dict[str, Tensor]:
+    def state(self, model: M) -> dict[str, Tensor]:
         """What the published code would have saved; raises InputError where the model has less."""
         state = self.beyond(model) | unheld.get(model, {}) | self.held(model)
         if missing := [name for name in self.names(model) if name not in state]:
@@ -129,6 +142,8 @@ CLIP: Mapping[str, int] = {
     "clip.transformer.resblocks.0.ln_1.weight": 1,
 }
 """The tensors that the encoder's sizes are read from, and how many axes each has."""
+
+Layout.tower = CLIP
 
 
 def clip_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hbi.config import CaseConfig, CostOptions, EstimatorConfig, HBIConfig, HBIQAConfig, TeacherConfig
+from hbi.config import (
+    BridgeFormerClipConfig,
+    BridgeFormerConfig,
+    CaseConfig,
+    CostOptions,
+    EstimatorConfig,
+    HBIConfig,
+    HBIQAConfig,
+    MILESConfig,
+    TeacherConfig,
+)
 from hbi.cost.calls import (
     ALL,
     ANSWER,
@@ -30,6 +40,11 @@ from tests.similarity_matrix import similarity_matrix
 CPU = torch.device("cpu")
 TINY = HBIConfig(temporal_layers=1)
 OPTIONS = CostOptions(gallery=10)
+TOWERS = {
+    "bridgeformer": BridgeFormerConfig(questions=("noun", "verb"), seen_frames=1),
+    "miles": MILESConfig(masking={}),
+    "bridgeformer-clip": BridgeFormerClipConfig(),
+}
 
 
 def case_of(model=TINY, **sizes):
@@ -67,6 +82,15 @@ def test_of_a_system_that_answers():
     calls = calls_of(case_of(HBIQAConfig(temporal_layers=1, answers=20, head_width=16)))
     assert {name: items_of(name, OPTIONS) for name in calls} == {QUERY: 1, VIDEO: 1, ANSWER: 1}
     assert calls[ANSWER]().shape == (1, 20)
+
+
+@pytest.mark.parametrize("model", TOWERS.values(), ids=TOWERS)
+def test_of_two_towers(model):
+    calls = calls_of(case_of(model))
+    assert list(calls) == [QUERY, VIDEO, ONE, ALL]
+    assert calls[QUERY]()["vector"].shape == calls[VIDEO]()["vector"].shape == (1, 64)
+    torch.testing.assert_close(calls[ALL]()[:1], calls[ONE]())
+    assert calls[ALL]().shape == (10, 10)
 
 
 def test_scores_are_those_of_evaluation(monkeypatch):
@@ -162,8 +186,9 @@ def test_how_much_memory_is_free_is_not_asked_while_time_runs(monkeypatch):
         TINY,
         HBIConfig(temporal_layers=1, freeze="encoder", teacher=TeacherConfig(method="estimated")),
         HBIQAConfig(temporal_layers=1, answers=20, head_width=16),
+        *TOWERS.values(),
     ],
-    ids=["hbi", "frozen", "qa"],
+    ids=["hbi", "frozen", "qa", *TOWERS],
 )
 def test_every_call_can_be_made_from_what_json_carries(model):
     case = case_of(model, label='odd / "label" é')

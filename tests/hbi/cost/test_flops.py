@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hbi.config import LEVELS, HBIConfig, HBIQAConfig, TeacherConfig, TrainingConfig
 from hbi.cost.flops import FlopReport, Unpriced, count_flops
-from hbi.cost.stages import evaluations, parameters, stages
+from hbi.cost.stages import evaluations, stages
+from hbi.cost.systems import parameters
 from hbi.data.batches import Batch
 from hbi.errors import InputError
 from hbi.games import TokenGame, interaction, released, sampling

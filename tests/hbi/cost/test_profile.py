@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hbi.config import CaseConfig, CostConfig, HBIConfig, HBIQAConfig, TeacherConfig
+from hbi.config import CaseConfig, CostConfig, HBIConfig, HBIQAConfig, MILESConfig, TeacherConfig
 from hbi.cost import latency, profile
 from hbi.cost.calls import ALL, ANSWER, ONE, QUERY, STEP, VIDEO
 from hbi.cost.memory import Peak
@@ -132,6 +132,20 @@ def test_a_point_for_every_size_with_all_stages_and_the_calls_that_it_changes(me
         answers = label == "questions"
         assert list(points["words", 4].seconds) == ([QUERY, ANSWER] if answers else [QUERY, ONE, ALL])
         assert list(points["gallery", 10].seconds) == ([] if answers else [ONE, ALL])
+
+
+def test_of_two_towers(forgetful):
+    rows = {"exact": ROWS["exact"], "towers": MILESConfig(masking={})}
+    report, _ = profile.profile(config_of(rows, scaling={"frames": [2, 4]}, resolution=16), CPU, 0, silent)
+    clip, towers = report.cases.values()
+    assert towers.resolution == clip.resolution == 16
+    assert towers.parameters > towers.trainable > 0  # the copy follows
+    assert list(towers.latency) == [QUERY, VIDEO, ONE, ALL]
+    assert list(towers.memory) == [VIDEO, ALL, STEP]
+    assert not any(count.unpriced for count in towers.stages.values())
+    two, four = report.scaling["towers"]
+    assert two.flops["encode video"] < four.flops["encode video"] == towers.stages["encode video"].flops
+    assert list(two.seconds) == [VIDEO, ONE, ALL]
 
 
 def test_goes_through_json(measured):

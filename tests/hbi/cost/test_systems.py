@@ -3,7 +3,8 @@
 import pytest
 
 from hbi.config import Clip4ClipConfig, DRLConfig
-from hbi.cost.stages import evaluations, parameters, stages
+from hbi.cost.stages import evaluations, stages
+from hbi.cost.systems import parameters
 
 T, V, D, N, M = 32, 12, 512, 100, 100
 B32 = "ViT-B-32-quickgelu"

@@ -34,6 +34,11 @@ def augmented(request: pytest.FixtureRequest, config: ShapesConfig) -> ShapesCon
     return config.model_copy(update={"augmentation": "randaugment", "augment_order": request.param})
 
 
+@pytest.fixture
+def drawn(config: ShapesConfig) -> ShapesConfig:
+    return config.model_copy(update={"sampler": "ranges", "max_frames": 3, "training_frames": "drawn"})
+
+
 @pytest.mark.parametrize("bytes", [0, 2**30], ids=["disk", "memory"])
 def test_the_same_seed_gives_the_same_clips_whatever_the_workers_and_where_it_went_on(  # type: ignore[no-untyped-def]
     dataset, augmented, bytes, monkeypatch
@@ -112,3 +117,27 @@ def test_a_frame_is_changed_as_its_operations_say(monkeypatch: pytest.MonkeyPatc
 def test_what_is_not_known_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="augmentation"):
         ShapesConfig(augmentation="mixup")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bytes", [0, 2**30], ids=["disk", "memory"])
+def test_drawn_frames_are_those_of_their_seed_and_epoch_in_training_alone(  # type: ignore[no-untyped-def]
+    dataset, drawn, bytes, monkeypatch
+) -> None:
+    monkeypatch.setattr(hbi.data.clips, "IN_MEMORY_BYTES", bytes)
+    once = frames(batches(dataset, drawn))
+    for workers in (0, 2):
+        assert torch.equal(frames(batches(dataset, drawn, workers=workers)), once)
+    same = drawn.model_copy(update={"training_frames": "same"})
+    for other in (batches(dataset, drawn, epoch=1), batches(dataset, same)):
+        assert sum(not torch.equal(a, b) for a, b in zip(frames(other), once, strict=True)) > len(once) / 2
+    seen = torch.cat([found for found, _ in video_batches(Clips(dataset.splits["train"], drawn, SIZE), 4)])
+    assert torch.equal(seen, frames(batches(dataset, same)))
+
+
+@pytest.mark.parametrize("order", ["correct", "released"])
+def test_what_is_augmented_are_the_drawn_frames(order, dataset, drawn, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    both = drawn.model_copy(update={"augmentation": "randaugment", "augment_order": order})
+    augmented = frames(batches(dataset, both))
+    assert not torch.equal(augmented, frames(batches(dataset, drawn)))
+    monkeypatch.setattr(hbi.data.clips, "randaugment", lambda found, seed: found)
+    assert torch.equal(frames(batches(dataset, both)), frames(batches(dataset, drawn)))

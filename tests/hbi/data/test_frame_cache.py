@@ -155,3 +155,25 @@ def test_a_damaged_shard_counts_as_absent_until_it_is_made_again(  # type: ignor
     assert (again.decoded, again.reused, again.bad) == (21, 0, {})
     assert len(list(filled.folder.glob("*.npy"))) == 1
     assert found(frame_cache(mine, config, SIZE, tmp_path), split, config) == 10
+
+
+def test_other_ways_to_sample_and_to_resize_keep_apart(mine, filled, config, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    split = mine.splits["test"]
+    others = [{"sampler": "ranges"}, {"sampler": "ranges-released"}, {"resize": "twice"}]
+    settings = [config, *(config.model_copy(update={"max_frames": 3, **other}) for other in others)]
+    decoded = [Clips(split, setting, SIZE).stack(torch.arange(7))[0] for setting in settings]
+    for setting in settings[1:]:
+        assert prepare(mine, setting, SIZE, tmp_path, workers=1).decoded == 21
+    monkeypatch.setattr(hbi.data.clips, "decode", None)  # from now on any decoding would fail
+    for setting, expected in zip(settings, decoded, strict=True):
+        cache = frame_cache(mine, setting, SIZE, tmp_path)
+        assert (cache.folder == filled.folder) == (setting.resize == "once")
+        assert torch.equal(Clips(split, setting, SIZE, cache).stack(torch.arange(7))[0], expected)
+
+
+def test_in_memory_too(mine, config, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(hbi.data.clips, "IN_MEMORY_BYTES", 2**30)
+    once, twice = (
+        Clips(mine.splits["test"], config.model_copy(update={"resize": resize}), SIZE) for resize in ("once", "twice")
+    )
+    assert not torch.equal(once.read(0)[0], twice.read(0)[0])

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from hbi.data.dataset import Dataset
 from hbi.data.video import PositionsOf, Reader, VideoError, decoder_version, read_frames
@@ -221,3 +222,69 @@ def test_a_file_without_a_frame_is_refused(reader: Reader, kind: str, tmp_path: 
         read_by(reader, path)
     if kind == "sound":
         assert "has no video stream" in str(caught.value)
+
+
+# ---- images ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def picture() -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "JPEG"])
+@pytest.mark.parametrize("name", ["picture.mp4", "picture"])
+def test_an_image_is_a_video_of_one_frame_whatever_it_is_called(  # type: ignore[no-untyped-def]
+    kind, name, reader, picture, tmp_path
+) -> None:
+    if reader == "decord":
+        pytest.importorskip("decord", reason="there is no decord wheel for this platform")
+    path, seen = tmp_path / name, []
+    Image.fromarray(picture).save(path, kind)
+
+    def all_of(frames: int, fps: float) -> list[int]:
+        seen.append((frames, fps))
+        return [0]
+
+    found = read_frames(path, all_of, reader)
+    assert seen == [(1, 1.0)]
+    assert (found.dtype, found.shape) == (np.uint8, (1, 20, 30, 3))
+    with Image.open(path) as expected:
+        np.testing.assert_array_equal(found[0], np.asarray(expected.convert("RGB")))
+
+
+def test_an_image_is_upright_and_has_three_channels(picture: NDArray[np.uint8], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # held at a quarter turn
+    Image.fromarray(picture).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(read_frames(tmp_path / "turned.png", every, "auto")[0], np.rot90(picture, -1))
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_frames(tmp_path / "grey.png", every, "auto")[0], np.stack([grey] * 3, -1))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "JPEG"])
+def test_a_damaged_image_is_named_in_one_line(kind: str, picture: NDArray[np.uint8], tmp_path: Path) -> None:
+    path = tmp_path / "picture"
+    Image.fromarray(picture).save(path, kind)
+    whole = path.read_bytes()
+    for damaged in (whole[:40], whole[: len(whole) // 2], whole[:20] + bytes(len(whole) - 20)):
+        path.write_bytes(damaged)
+        with pytest.raises(VideoError, match="picture: does not decode; replace the file") as caught:
+            read_frames(path, every, "auto")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("times", [1.5, 3.0])
+def test_a_small_file_with_a_vast_image_is_refused(times, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow warns above it, and refuses above twice as many
+    Image.new("RGB", (20, int(50 * times))).save(tmp_path / "vast.png")
+    with pytest.raises(VideoError, match=r"vast\.png: more than 1000 pixels; replace it by a smaller image"):
+        read_frames(tmp_path / "vast.png", every, "auto")
+
+
+def test_no_sampled_frame_of_an_image_is_named(picture: NDArray[np.uint8], tmp_path: Path) -> None:
+    Image.fromarray(picture).save(tmp_path / "picture.png")
+    with pytest.raises(VideoError, match="no frame to sample"):
+        read_frames(tmp_path / "picture.png", lambda frames, fps: [], "auto")

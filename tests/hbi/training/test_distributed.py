@@ -12,17 +12,20 @@ import pytest
 import torch
 
 from hbi.config import (
+    BridgeFormerConfig,
     DeparturesConfig,
     DiffusionRetConfig,
     GenerationConfig,
     GLSCLConfig,
     HBIConfig,
     HBIQAConfig,
+    MILESConfig,
     TrainingConfig,
 )
 from hbi.data.batches import Batch
 from hbi.errors import InputError, RunFailure
 from hbi.models import build
+from hbi.models.two_towers import TwoTowers
 from hbi.training.distributed import agreed, gathered, parallel, rank, share, spawn, world
 from hbi.training.loop import Stopped, Task, train
 from hbi.training.step import Step, backward
@@ -40,6 +43,10 @@ MODELS = {
         temporal_layers=1, answers=5, head_width=8, alignment_weight=0, teacher=None
     ),
 }
+MODELS |= {
+    "multiple choice": BridgeFormerConfig(questions=("noun", "verb"), seen_frames=2),
+    "hidden patches": MILESConfig(masking={}),
+}
 SCALER = torch.amp.GradScaler("cpu", enabled=False)
 
 
@@ -49,12 +56,15 @@ def own(batch):
 
 def loss_and_gradients(config, parts=1):
     """Of the whole batch of 6 pairs, by two steps, for a weight without gradient could disturb the second."""
-    model = build(config)
+    model, batch = build(config), batch_of(6)
+    if isinstance(model, TwoTowers):
+        model.text_tower.eval()  # its dropout is drawn pair by pair
+        batch = batch_of(6, vocabulary=100, kinds=len(config.asks))
     step = parallel(Step(model, "fp32"))
     for number in range(2):
         torch.manual_seed(number)
         model.zero_grad()
-        losses = backward(step, own(batch_of(6)), parts, SCALER)
+        losses = backward(step, own(batch), parts, SCALER)
     gradients = {name: weight.grad for name, weight in model.named_parameters()}
     return {name: loss.item() for name, loss in losses.items()}, gradients
 
