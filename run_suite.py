@@ -806,7 +806,7 @@ def _spec_of_weights(file: Path, variant: str, overrides: list[str] | None) -> R
     given = [f"variants=[{get(variant).name}]", f"checkpoint={json.dumps(str(file))}", *(overrides or ())]
     wanted = expand(suite_on("msrvtt", given))
     if len(wanted) != 1:
-        raise InputError(f"explain: --set asks for {len(wanted)} models; one is explained at a time")
+        raise InputError(f"--set asks for {len(wanted)} models; weights are those of one")
     check_fit(wanted[0].spec, None)
     return wanted[0].spec
 

@@ -4,15 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import hbi.data
-from hbi.config import (
-    BridgeFormerClipConfig,
-    ClipSystemConfig,
-    CostConfig,
-    HBIQAConfig,
-    MILESConfig,
-    SystemConfig,
-    TwoTowerConfig,
-)
+from hbi.config import ClipSystemConfig, CostConfig, HBIQAConfig, SystemConfig, TwoTowerConfig
 from hbi.data import Dataset, Progress
 from hbi.errors import InputError
 from suites.spec import RunSpec
@@ -116,25 +108,11 @@ def _check_cost(config: CostConfig) -> None:
 
 
 def _check_reach(model: SystemConfig, asked: Mapping[str, int]) -> None:
-    """Raises InputError where more tokens are ``asked`` for than the model has positions."""
-    words, frames, name = _reach(model)
-    for option, number in asked.items():
-        reach = frames if option.endswith("frames") else words
-        if reach is not None and number > reach:
-            raise InputError(f"{option} is {number}, but {name} reaches {reach} positions")
-
-
-def _reach(model: SystemConfig) -> tuple[int, int | None, str]:
-    """Most words of a caption, most frames of a video (none: any number), and what says so."""
-    if isinstance(model, ClipSystemConfig):
-        from hbi.models.encoder import encoder_sizes, positions
-
-        reach = positions(encoder_sizes(model.encoder))
-        return reach, None if isinstance(model, BridgeFormerClipConfig) else reach, f"encoder {model.encoder}"
+    """Raises InputError where more tokens are ``asked`` for than the model has positions, or where its towers have not
+    the tokens of its vocabulary."""
+    from hbi.cost.systems import check_reach, sizes_of
     from hbi.models.towers.sizes import read_sizes, tokens_in
 
-    assert isinstance(model, TwoTowerConfig)
-    sizes = read_sizes(model.towers)
-    tokens_in(model, sizes)
-    frames = sizes.video.frames if isinstance(model, MILESConfig) else None
-    return sizes.text.positions, frames, f"towers {model.towers}"
+    if isinstance(model, TwoTowerConfig):
+        tokens_in(model, read_sizes(model.towers))
+    check_reach(model, sizes_of(model), asked)

@@ -24,6 +24,7 @@ Interactions are what the teacher computes for a pair, over all levels.
 PARTS = {
     "text encoder": ("text encoder",),
     "frame encoder": ("frame encoder",),
+    "video encoder": ("video encoder",),
     "temporal": ("temporal",),
     "token merging": ("merge",),
     "similarity, a pair": ("similarity",),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import TypeVar
 
-from hbi.config import CaseConfig, CostConfig, CostOptions, HBIConfig
+from hbi.config import CaseConfig, CostConfig, CostOptions, HBIConfig, SystemConfig
 from suites.given import digests
 from suites.schema import Cost
 from suites.spec import RunSpec
@@ -43,7 +43,7 @@ def cost_spec(cost: Cost, rows: Mapping[str, RunSpec]) -> RunSpec:
 
 def _case(cost: Cost, label: str, spec: RunSpec) -> CaseConfig:
     """Without weights, for which they are changes no cost."""
-    model = spec.model.model_copy(update={"pretrained": None})
+    model = spec.model.without_weights() if isinstance(spec.model, SystemConfig) else spec.model
     if isinstance(model, HBIConfig) and model.teacher and model.teacher.files:
         model = model.model_copy(update={"teacher": model.teacher.model_copy(update={"estimator": "estimator"})})
     return CaseConfig(

@@ -20,7 +20,7 @@ UPWARD = {f"ablations/{name}.py" for name in ("run", "work", "trained", "preflig
 """They execute a RunSpec in a job and write its record: the one way up."""
 ONLY_IN = {
     "submitit": "slurm/",
-    "matplotlib": "results/figures/",
+    "matplotlib": ("results/figures/", "hbi/explain/"),
     "mlflow": ("results/mlflow_mirror.py", "results/mlflow_live.py"),
 }
 
