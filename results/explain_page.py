@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from hbi.files import write_atomically
-from results.html import _TEMPLATES, _rendered
+from results.html import page
 from results.numerals import rounded
 
 if TYPE_CHECKING:
@@ -100,10 +100,6 @@ def plain(explained: Explained) -> dict[str, Any]:
 
 def html(explained: Explained) -> str:
     """The page. It runs no script but its own, and asks the network for nothing."""
-    style, more, script = (
-        (_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "explain.css", "explain.js")
-    )
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     first = explained.runs[0][1]
     less = {"run": len(explained.runs) - 1, "method": explained.methods[-1]} if explained.less else None
     shown = {"index": explained.index, "method": explained.methods[0], "level": first.levels[0].level, "less": less}
@@ -113,10 +109,10 @@ def html(explained: Explained) -> str:
         "shown": shown,
     }
     encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return _rendered(
+    return page(
         "explain.html",
         title=f"{explained.caption[:80]}: words and frames",
-        page={
+        explained={
             "caption": explained.caption,
             "video": explained.video,
             "runs": [{"name": name, "similarity": found.similarity} for name, found in explained.runs],
@@ -126,9 +122,6 @@ def html(explained: Explained) -> str:
         },
         notes=list(dict.fromkeys(note for _, found in explained.runs for note in found.notes)),
         data=Markup(encoded.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")),
-        style=Markup(style + more),
-        script=Markup(script),
-        script_hash=f"sha256-{digest}",
     )
 
 

@@ -33,10 +33,19 @@ def html_file(layout: Layout) -> str:
 
 
 def page(template: str, **values: Any) -> str:
-    """A template that extends page.html, with the style and the script that all pages have in them."""
-    style, script = (_TEMPLATES.joinpath(f"report.{ending}").read_text(encoding="utf-8") for ending in ("css", "js"))
+    """A template NAME.html that extends page.html, with the style of all pages, under that of NAME.css where there is
+    one, and with the script NAME.js, or else that of reports."""
+    name = Path(template).stem
+    style = _asset("report.css") + (_asset(f"{name}.css") if name != "report" else "")
+    script = _asset(f"{name}.js") or _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _rendered(template, style=Markup(style), script=Markup(script), script_hash=f"sha256-{digest}", **values)
+
+
+def _asset(name: str) -> str:
+    """Empty where there is none."""
+    file = _TEMPLATES / name
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
 def _rendered(template: str, **values: Any) -> str:

@@ -22,7 +22,8 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 @cache
-def _tokenizer() -> Any:
+def clip_tokenizer() -> Any:
+    """CLIP's byte-pair codes, as open_clip has them."""
     from open_clip.tokenizer import SimpleTokenizer  # seconds to import; a model needs it anyway
 
     return SimpleTokenizer()
@@ -34,7 +35,7 @@ def tokenize(captions: Sequence[str], max_words: int) -> Tokens:
     CLIP's byte-pair codes (Radford et al., arXiv 2103.00020) between a start and an end token; a long caption
     loses its last words, never the end token. The mask tells padding from the id 0, which is also "!".
     """
-    tokenizer = _tokenizer()
+    tokenizer = clip_tokenizer()
     words = map(tokenizer.encode, captions)
     return _framed(words, len(captions), max_words, tokenizer.sot_token_id, tokenizer.eot_token_id, padding=0)
 

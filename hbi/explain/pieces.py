@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from hbi.data.tokens import _tokenizer, tokenize
+from hbi.data.tokens import clip_tokenizer, tokenize
 
 _END_OF_WORD = "</w>"
 _CLOSING = (*",.;:!?)'",)
@@ -24,7 +24,7 @@ def pieces_of(caption: str, max_words: int) -> tuple[Tensor, Tensor, list[Piece]
     """Token ids [1, max_words] and mask as ``tokenize`` gives them, the pieces of the real ones, and what is lost of a
     caption that is too long; none where nothing is."""
     token_ids, mask = tokenize([caption], max_words)
-    every = _words(_tokenizer().encode(caption))
+    every = _words(clip_tokenizer().encode(caption))
     kept, lost = every[: max_words - 2], every[max_words - 2 :]
     inside = [Piece(text, word + 1) for text, word in kept]
     words = inside[-1].word if inside else 0
@@ -38,7 +38,7 @@ def pieces_of(caption: str, max_words: int) -> tuple[Tensor, Tensor, list[Piece]
 
 def _words(ids: Sequence[int]) -> list[Piece]:
     """Pieces of the codes ``ids``, words counted from 0. A letter of several bytes may be cut in two: "�"."""
-    tokenizer, word, found = _tokenizer(), 0, []
+    tokenizer, word, found = clip_tokenizer(), 0, []
     for code in ids:
         text: str = tokenizer.decoder[code]
         encoded = bytes(tokenizer.byte_decoder[letter] for letter in text.removesuffix(_END_OF_WORD))
