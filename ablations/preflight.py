@@ -23,8 +23,10 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress, elsewhere: 
     _report(mistakes)  # at once, before torch is loaded or a video generated
 
     from ablations.trained import given  # imports torch
+    from hbi.models import build
 
     datasets: dict[str, Dataset | None] = {}
+    built: list[TwoTowerConfig] = []
     for spec in specs:
         key = spec.data.model_dump_json()
         reads = not isinstance(spec.model, CostConfig)
@@ -38,6 +40,9 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress, elsewhere: 
             check_fit(spec, datasets[key] if reads else None, elsewhere)
             if spec.checkpoint:
                 given(spec)
+            elif isinstance(spec.model, TwoTowerConfig) and not spec.after and spec.model not in built:
+                build(spec.model)  # so that weights that do not fit are found out
+                built.append(spec.model)
         except InputError as error:
             mistakes.append(str(error))
     _report(mistakes)

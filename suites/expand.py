@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from ablations import registry
 from ablations.registry import did_you_mean
-from hbi.config import Config, CostConfig, DataConfig, ModelConfig, SystemConfig, datasets
+from hbi.config import Config, CostConfig, DataConfig, ModelConfig, SystemConfig, TrainingConfig, datasets
 from hbi.errors import InputError
 from suites.cost import VARIANT, cost_spec
 from suites.given import NoFile, checkpoint_of, digests, options_of, seeds_of
@@ -95,7 +95,7 @@ def expand(suite: Suite, only: str | None = None) -> list[Run]:
                 mistakes.append(
                     Mistake(place, f"{label}: other settings have this label already; give this one a label")
                 )
-            for seed in seeds_of(suite, entry):
+            for seed in seeds_of(suite, entry)[: 1 if _evaluates_given(sections) else None]:
                 try:
                     run = _run(suite, entry, label, seed, sections, point)
                 except NoFile as error:
@@ -119,6 +119,13 @@ def expand(suite: Suite, only: str | None = None) -> list[Run]:
         measuring = _cost_run(suite, suite.cost, found)
         found = [measuring] if suite.cost.alone else [*found, measuring]
     return chosen(found if "weights" in suite.keep else _with_needed_weights(found), only)
+
+
+def _evaluates_given(sections: Mapping[str, Config]) -> bool:
+    """Whether a run evaluates weights that are given, untrained: with every seed it is the same."""
+    model, training = sections["model"], sections["training"]
+    assert isinstance(training, TrainingConfig)
+    return not training.epochs and isinstance(model, SystemConfig) and model.starts_whole
 
 
 def baseline_of(suite: Suite, labels: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hbi.config import DataConfig, ModelConfig
+from hbi.config import DataConfig, ModelConfig, SystemConfig
 from hbi.files import sha256
 from suites.resolve import Settings, open_options
 from suites.schema import Suite, VariantEntry
@@ -38,10 +38,11 @@ def options_of(suite: Suite, entry: VariantEntry, fixed: Settings) -> list[str]:
 
 def digests(model: ModelConfig, data: DataConfig, checkpoint: str | None) -> dict[str, str]:
     """sha256 of every file that options of the model and the data name, by option. Raises NoFile."""
+    if checkpoint and isinstance(model, SystemConfig):
+        model = model.without_weights()  # they are replaced
     files = {f"model.{option}": path for option, path in model.files.items()}
     files |= {f"data.{option}": path for option, path in data.files.items()}
     if checkpoint:
-        files.pop("model.pretrained", None)  # its weights are replaced
         files["checkpoint"] = checkpoint
     return {option: _digest(option, Path(path)) for option, path in files.items()}
 

@@ -6,8 +6,8 @@ a data set would be read that another is only tested on (data.test: it is read a
 them (runtime.workers), and what the run is called (its variant; a label is not in a specification at all), and what of
 it is kept. Left in is what can, if only by rounding: threads, precision, device,
 video reader. A run that comes after another holds that one's hash, so that it is another run when the other is. A file
-of weights or sizes stands there by its content, wherever it lies. Where weights are given instead of trained, the
-recipe of training is left out, but for the precision that evaluation shares.
+of weights or sizes stands there by its content, wherever it lies. Where weights are given instead of trained, or
+nothing is trained at all, the recipe of training is left out, but for the precision that evaluation shares.
 
 An option that came later is left out where it has the value that all runs had before, so that their ids hold; an
 option of a choice that is not taken, always. So of post-processing there is nothing where there is none, the bank
@@ -83,7 +83,10 @@ def resolved(spec: RunSpec) -> dict[str, Any]:
         holder[int(name) if isinstance(holder, list) else name] = f"sha256:{digest}"
     if spec.checkpoint:
         plain["training"] = {"precision": spec.training.precision}
-        plain["model"].pop("pretrained", None)  # replaced by the checkpoint
+        for option in ("pretrained", "weights", "text_weights", "video_weights"):  # replaced by the checkpoint
+            plain["model"].pop(option, None)
+    elif not spec.training.epochs:
+        plain["training"] = {"epochs": 0, "precision": spec.training.precision}
     if isinstance(spec.model, CostConfig):  # it reads no data, and trains nothing
         return {key: plain[key] for key in ("version", "seed", "model", "runtime")}
     return plain

@@ -6,7 +6,7 @@ from hbi.config import BridgeFormerClipConfig, BridgeFormerConfig
 register(
     "bridgeformer",
     "MCQ: DistilBERT and a vision transformer over all frames, contrastive loss; zero-shot or fine-tuned",
-    model={"system": "bridgeformer"},
+    model={"system": "bridgeformer", "questions": []},
 )
 register(
     "bridgeformer-nouns",
@@ -21,17 +21,17 @@ register(
 register(
     "bridgeformer-no-questions",
     "MCQ's towers pre-trained by the contrastive loss alone, in the same two parts: what its questions are worth",
-    model={"system": "bridgeformer", "start": "bridgeformer-one-frame"},
+    model={"system": "bridgeformer", "questions": [], "start": "bridgeformer-one-frame"},
 )
 register(
     "bridgeformer-one-frame",
     "MCQ's towers, first part of pre-training without questions: one frame a video",
-    model={"system": "bridgeformer", "seen_frames": 1},
+    model={"system": "bridgeformer", "questions": [], "seen_frames": 1},
 )
 register(
     "bridgeformer-released",
     "MCQ by the published code: grey frames fill up short videos and are seen",
-    model={"system": "bridgeformer", **BridgeFormerConfig.published()},
+    model={"system": "bridgeformer", "questions": [], **BridgeFormerConfig.published()},
     evaluation={"ties": "optimistic"},
 )
 register(

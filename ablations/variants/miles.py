@@ -6,7 +6,7 @@ from hbi.config import MILESConfig
 register(
     "miles",
     "MILES: as MCQ, with attention over time and over space apart; zero-shot or fine-tuned",
-    model={"system": "miles"},
+    model={"system": "miles", "masking": None},
 )
 register(
     "miles-pretraining",
@@ -16,6 +16,6 @@ register(
 register(
     "miles-released",
     "MILES by the published code: grey frames fill up short videos and are seen",
-    model={"system": "miles", **MILESConfig.published()},
+    model={"system": "miles", "masking": None, **MILESConfig.published()},
     evaluation={"ties": "optimistic"},
 )

@@ -21,15 +21,13 @@ from hbi.models import System
 from hbi.models.encoder import encoder_sizes, positions
 from hbi.models.hbi import HBI
 from hbi.models.towers import TextSizes, TowerSizes, VideoSizes, read_sizes, tokens_in
+from hbi.models.two_towers import TEMPERATURE
 
 Sizes = dict[str, Any] | TowerSizes
 """Of an encoder, in open_clip's format, or of two towers."""
 
 PATCH = 16
 """Side of a patch, pixels, where an encoder's sizes name none (open_clip's CLIPVisionCfg)."""
-
-TEMPERATURE = "log_scale"
-"""Parameter of two towers that is an option and no weight."""
 
 
 def sizes_of(config: SystemConfig, words: int = 1, frames: int = 1, resolution: int | None = None) -> Sizes:

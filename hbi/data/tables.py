@@ -40,6 +40,9 @@ def read_table(path: Path) -> pd.DataFrame:
     whole = _whole(path)
     if missing := [name for name in ("path", "caption") if name not in whole]:
         raise InputError(f"{path}:1: no column {missing[0]!r} in the header; the first line must name the columns")
+    _, header = next(_rows(path))
+    if twice := [name for name in ("path", "caption", *SPANS) if header.count(name) > 1]:
+        raise InputError(f"{path}:1: two columns are called {twice[0]!r}; rename one")
     table: pd.DataFrame = pd.DataFrame({name: whole.get(name, "") for name in ("path", "caption", *SPANS)})
     if table.empty:
         raise InputError(f"{path}: lists no pair")

@@ -69,7 +69,12 @@ def read_frames(path: Path, positions_of: PositionsOf, reader: Reader) -> Frames
     by_decord = _chosen(reader) == "decord" and container in _EXACT_BY_DECORD
     read = _read_image if container in _IMAGES else _read_by_decord if by_decord else _read_by_pyav
     try:
-        frames = read(path, positions)
+        try:
+            frames = read(path, positions)
+        except RuntimeError:
+            if not by_decord:
+                raise
+            frames = _read_by_pyav(path, positions)  # decord 0.6.0 refuses some sizes, such as 48 pixels
     except (OSError, RuntimeError, ValueError) as error:  # PyAV's own errors are kinds of these
         raise VideoError(f"{path}: does not decode; replace the file") from error
     if not len(frames):

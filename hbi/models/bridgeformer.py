@@ -16,7 +16,6 @@ class BridgeFormer(TwoTowers):
     """Two towers; in pre-training each caption with a phrase erased is a question, and the phrase its answer."""
 
     config: BridgeFormerConfig
-    pretraining = ("bridge.",)
 
     def _add_pretraining(self) -> None:
         if self.config.questions:

@@ -4,6 +4,7 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from hbi.config import BridgeFormerClipConfig
 from hbi.data.preprocess import normalise
@@ -35,13 +36,17 @@ class BridgeFormerClip(ClipSystem):
         frames, and patches that see it and those of their frame. Positions are those of a frame, for each alike."""
         visual = self.encoder.clip.visual
         frames = frames if frames.is_floating_point() else normalise(frames)
+        frames = frames.to(visual.conv1.weight.dtype)  # which is half where training.precision is released
         patches = visual.conv1(frames.flatten(0, 1)).flatten(2).mT.unflatten(0, frames.shape[:2])  # [M,F,P,·]
         position = visual.positional_embedding.to(patches.dtype)
         of_class = (visual.class_embedding.to(patches.dtype) + position[0]).expand(len(frames), 1, -1)
         tokens = visual.ln_pre(torch.cat([of_class, (patches + position[1:]).flatten(1, 2)], 1))
+        recomputes = visual.transformer.grad_checkpointing and self.training
         for block in visual.transformer.resblocks:
-            tokens = tokens + block.ls_1(_attention(block, block.ln_1(tokens), mask))
-            tokens = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
+            if recomputes:
+                tokens = checkpoint(_seen_by, block, tokens, mask, use_reentrant=False)
+            else:
+                tokens = _seen_by(block, tokens, mask)
         return visual.ln_post(tokens[:, 0]) @ visual.proj  # type: ignore[no-any-return]
 
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:
@@ -51,6 +56,12 @@ class BridgeFormerClip(ClipSystem):
         """ "contrastive", which is all there is."""
         loss = self._contrastive(self.logit_scale.exp() * self.similarity(text, video), targets)
         return {"total": loss, "contrastive": loss}
+
+
+def _seen_by(block: ResidualAttentionBlock, tokens: Tensor, seen: Tensor) -> Tensor:
+    """A block of CLIP, with its attention grouped by frames."""
+    tokens = tokens + block.ls_1(_attention(block, block.ln_1(tokens), seen))
+    return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))  # type: ignore[no-any-return]
 
 
 def _attention(block: ResidualAttentionBlock, tokens: Tensor, seen: Tensor) -> Tensor:

@@ -23,7 +23,6 @@ class MILES(TwoTowers):
     """
 
     config: MILESConfig
-    pretraining = ("snapshot.", "hidden_patch")
 
     def _add_pretraining(self) -> None:
         if self.config.masking:

@@ -27,15 +27,12 @@ class TwoTowers(System):
     text    ReLU and a linear map of the first token's last hidden state
     video   a linear map of the class token behind the last norm
 
-    A subclass has ``_video_tower``. What it adds for its pre-training stands in ``pretraining``, and is no part of
-    evaluation.
+    A subclass has ``_video_tower``. What it adds for its pre-training is no part of evaluation.
     """
 
     config: TwoTowerConfig
     encoder_prefix = ("text_tower.", "video_tower.")
     published_encoders = (*encoder_prefix, "text_projection.", "video_projection.")
-    pretraining: tuple[str, ...] = ()
-    """How the names of the weights begin that pre-training alone uses."""
 
     def __init__(self, config: TwoTowerConfig, seed: int = 0, sizes: TowerSizes | None = None) -> None:
         """``sizes``: none: ``config.towers`` names them."""
@@ -85,10 +82,11 @@ class TwoTowers(System):
         if released.is_published(state):
             released.fill(self, state, origin)
             return
-        own = self.state_dict()
-        given = {name: weight for name, weight in state.items() if name in own or not name.startswith(EXTRA)}
-        needed = {n: weight for n, weight in own.items() if n in given or not n.startswith(self.pretraining)}
-        check_names_and_shapes(needed, given, origin)
+        own = {name: weight for name, weight in self.state_dict().items() if name != TEMPERATURE}
+        given = {n: weight for n, weight in state.items() if n in own or not n.startswith((TEMPERATURE, *EXTRA))}
+        if not any(name.startswith(EXTRA) for name in given):  # what pre-training adds is given whole, or not at all
+            own = {name: weight for name, weight in own.items() if not name.startswith(EXTRA)}
+        check_names_and_shapes(own, given, origin)
         self.load_state_dict(given, strict=False)
 
     def encode_text(self, token_ids: Tensor, mask: Tensor) -> Encoded:
@@ -150,7 +148,10 @@ class TwoTowers(System):
 
 
 EXTRA = ("bridge.", "snapshot.", "hidden_patch")
-"""How the names of all systems' pre-training weights begin."""
+"""How the names of the weights begin that pre-training alone uses, of all systems."""
+
+TEMPERATURE = "log_scale"
+"""A parameter, for all systems have one, that is an option here and is not learned: no weights bring it."""
 
 
 def unit(vectors: Tensor) -> Tensor:

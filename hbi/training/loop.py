@@ -139,8 +139,8 @@ def _epoch(
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
         scaler.step(adam)
         scaler.update()
-        with torch.no_grad():
-            model.logit_scale.clamp_(max=math.log(config.max_logit_scale))
+        if model.logit_scale.requires_grad:
+            model.logit_scale.data.clamp_(max=math.log(config.max_logit_scale))
         model.after_step()
 
         progress.step += 1

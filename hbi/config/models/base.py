@@ -35,6 +35,11 @@ class SystemConfig(ModelConfig):
         """Kinds of phrases that training asks for: its captions have them marked."""
         return ()
 
+    @property
+    def starts_whole(self) -> bool:
+        """Whether all its weights are given, so that without training no seed changes anything."""
+        return False
+
     def without_weights(self) -> Self:
         """The same, with no weights to start from: they are replaced anyway."""
         return self

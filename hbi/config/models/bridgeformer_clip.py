@@ -23,3 +23,7 @@ class BridgeFormerClipConfig(ClipSystemConfig):
         if self.freeze == "encoder":
             raise ValueError("freeze: bridgeformer-clip is an encoder and nothing else; freeze less of it")
         return self
+
+    @property
+    def starts_whole(self) -> bool:
+        return self.pretrained is not None

@@ -33,3 +33,7 @@ class Clip4ClipConfig(ClipSystemConfig):
     departures: Clip4ClipDeparturesConfig = Field(
         Clip4ClipDeparturesConfig(), description="Each place where the published code departs from the paper."
     )
+
+    @property
+    def starts_whole(self) -> bool:
+        return self.pretrained is not None and self.sim_header == "meanP"

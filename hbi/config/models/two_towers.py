@@ -62,6 +62,10 @@ class TwoTowerConfig(SystemConfig):
         sizes = {"towers": self.towers} if self.towers.endswith(".json") else {}
         return {option: path for option, path in given.items() if path} | sizes
 
+    @property
+    def starts_whole(self) -> bool:
+        return self.weights is not None
+
     def without_weights(self) -> Self:
         return self.model_copy(update=dict.fromkeys(("weights", "text_weights", "video_weights")))
 

@@ -104,7 +104,8 @@ class Layout(Generic[M]):
         try:
             model: M = imported(config.builder)(config, seed, self.tower_sizes(state, options))
         except (ArithmeticError, AssertionError, LookupError, ValueError) as error:
-            raise InputError(f"{origin}, read as {self.title}: its sizes make no model: {error}") from None
+            told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise InputError(f"{origin}, read as {self.title}: its sizes make no model: {told}") from None
         own, spare = self.names(model), {}
         if self.variants and any(option in options for option in self.chosen_by):
             spare = {key: w for key, w in state.items() if key not in own and re.match(self.variants, key)}

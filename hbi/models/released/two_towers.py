@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from hbi.errors import InputError
 from hbi.models.released.layout import Layout, Origin, unheld
 from hbi.models.towers import TextSizes, TowerSizes, VideoSizes
 from hbi.models.two_towers import TwoTowers
@@ -62,7 +63,7 @@ class TwoTowerLayout(Layout[TwoTowers]):
         words, text_width = state["text_model.embeddings.word_embeddings.weight"].shape
         video_width, _, patch, _ = state["video_model.patch_embed.proj.weight"].shape
         times = state.get("video_model.temporal_embed")
-        text_heads, video_heads = options.get("heads", (max(1, text_width // 64), max(1, video_width // 64)))
+        text_heads, video_heads = _heads(options.get("heads"), text_width, video_width)
         return TowerSizes(
             projection=len(state["vid_proj.0.weight"]),
             text=TextSizes(
@@ -149,7 +150,23 @@ class MILESLayout(TwoTowerLayout):
     title = "MILES"
     last_norm = "norm"
     marks = ("video_model.temporal_embed", "text_proj.1.weight")
-    left_aside = r"text_model\.embeddings\.position_ids$"
+    left_aside = (  # what the file holds of its pre-training is not known
+        r"text_model\.embeddings\.position_ids$|"
+        r"video_model\.(?!(cls_token|pos_embed|temporal_embed)$|(patch_embed|blocks|norm)\.)"
+    )
+
+
+def _heads(given: object, text_width: int, video_width: int) -> tuple[int, int]:
+    """Raises InputError unless those that are ``given`` are a number for each tower, which divides its width."""
+    if given is None:
+        return max(1, text_width // 64), max(1, video_width // 64)
+    match given:
+        case (int(text), int(video)) if min(text, video) > 0 and not text_width % text and not video_width % video:
+            return text, video
+    raise InputError(
+        f"released.load: heads={given}: give (heads of the text tower, of the video tower), which divide their widths "
+        f"of {text_width} and {video_width}"
+    )
 
 
 def _layers(state: Mapping[str, Tensor], pattern: str) -> int:

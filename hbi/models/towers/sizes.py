@@ -33,6 +33,12 @@ class VideoSizes(Config):
     heads: int = Field(ge=1)
     frames: int = Field(ge=1, description="Most frames of a video, where they have positions (MILES).")
 
+    @model_validator(mode="after")
+    def _whole_patches(self) -> Self:
+        if self.image_size % self.patch_size:
+            raise ValueError(f"frames of {self.image_size} pixels are no whole number of patches of {self.patch_size}")
+        return self
+
     @property
     def patches(self) -> int:
         """Of one frame."""

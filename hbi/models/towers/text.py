@@ -42,4 +42,4 @@ class TextTower(nn.Module):
         )
 
     def recompute_activations(self) -> None:
-        self.bert.gradient_checkpointing_enable()  # type: ignore[no-untyped-call]
+        self.bert.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from hbi.data.clips import Clips
 from hbi.data.dataset import Dataset, Phrases
 from hbi.data.frame_cache import frame_cache
 from hbi.data.prepare import examine, prepare
-from hbi.data.tables import spelt
+from hbi.data.tables import read_table, spelt
 from hbi.errors import InputError
 from tests.hbi.data.small_sets import write
 
@@ -212,3 +212,9 @@ def test_images_and_videos_are_read_checked_prepared_and_cached(
     (media / "a.png").write_bytes((media / "a.png").read_bytes()[:300])
     with pytest.raises(InputError, match=r"1 of 13 videos .* cannot be used: \S+a\.png: does not decode"):
         hbi.data.checking.check_videos(found, settings, tmp_path)
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "twice.tsv").write_text("path\tcaption\tcaption\na.mp4\tone\ttwo\n")
+    with pytest.raises(InputError, match=r"twice\.tsv:1: two columns are called 'caption'; rename one"):
+        read_table(tmp_path / "twice.tsv")

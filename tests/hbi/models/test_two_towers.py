@@ -9,6 +9,7 @@ from hbi.data.batches import Batch
 from hbi.errors import InputError
 from hbi.models import build, released, targets_of
 from hbi.models.towers.attention import grouped_attention
+from hbi.training.precision import halve
 from tests.golden_system import assert_close, encoded, read
 
 SYSTEMS = ("bridgeformer", "bridgeformer-clip", "miles")
@@ -414,3 +415,75 @@ def test_weights_of_a_retrieval_model_start_the_copy_too(tmp_path):
     model = build(MILESConfig(masking={}, weights=str(tmp_path / "model.safetensors")))
     for name, weight in model.snapshot.state_dict().items():
         assert torch.equal(weight, source.state_dict()[name])
+
+
+# ---- what weights bring, and what not
+
+
+def test_the_temperature_is_an_option_whatever_weights_are_loaded(tmp_path):
+    build(BridgeFormerConfig()).save(tmp_path / "model.safetensors")
+    model = build(BridgeFormerConfig(temperature=0.5, weights=str(tmp_path / "model.safetensors")))
+    assert model.logit_scale.exp().item() == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("config", "part"),
+    [
+        (BridgeFormerConfig(questions=("noun",)), "bridge.blocks.0"),
+        (MILESConfig(masking={}), "snapshot.video_tower.blocks.0"),
+    ],
+    ids=TOWERS,
+)
+def test_half_of_what_pre_training_adds_is_refused(config, part):
+    model = build(config)
+    state = {name: weight for name, weight in model.state_dict().items() if not name.startswith(part)}
+    with pytest.raises(InputError, match=rf"file: .*missing {part}"):
+        model.start_from(state, "file")
+
+
+def test_heads_that_are_none():
+    for heads in (4, (3, 4), (4, 0), "ab"):
+        with pytest.raises(InputError, match=r"heads=.*: give \(heads of the text tower, of the video tower\)"):
+            released.load("bridgeformer", golden_of("bridgeformer").weights, heads=heads)
+
+
+def test_an_unknown_weight_of_miles_outside_its_blocks_is_kept():
+    """What its pre-training has saved beside them is not known."""
+    more = {"video_model.mask_token": torch.ones(1, 1, 64)}
+    model = loaded("miles", golden_of("miles").weights | more)
+    assert "video_model.mask_token" in released.published_state(model)
+    with pytest.raises(InputError, match=r"unexpected video_model\.blocks\.0\.ls1"):
+        loaded("miles", golden_of("miles").weights | {"video_model.blocks.0.ls1": torch.ones(1)})
+
+
+# ---- training
+
+
+def test_recomputed_activations_leave_gradients_as_they_are(system):
+    model = loaded(system).train()
+    golden = golden_of(system)
+    batch = Batch(*(part[:4] for part in (*golden.texts, *golden.videos)), torch.arange(4), torch.full((4,), -1))
+    if system in TOWERS:
+        model.text_tower.eval()  # no dropout
+
+    def gradients():
+        model.zero_grad()
+        model.losses(batch)["total"].backward()
+        return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+
+    plain = gradients()
+    calls = []
+    first = model.video_tower.blocks[0] if system in TOWERS else model.encoder.clip.visual.transformer.resblocks[0].ln_1
+    first.register_forward_pre_hook(lambda *_: calls.append(1))
+    model.recompute_activations()
+    torch.testing.assert_close(gradients(), plain)
+    assert len(calls) == 2
+
+
+def test_in_half_precision_as_published_the_clip_sees_videos_too():
+    model = loaded("bridgeformer-clip")
+    golden = golden_of("bridgeformer-clip")
+    with torch.no_grad():
+        whole = model.encode_video(*golden.videos)["vector"]
+        halve(model)
+        torch.testing.assert_close(model.encode_video(*golden.videos)["vector"], whole, rtol=0, atol=5e-3)
