@@ -728,13 +728,16 @@ def explain_(
     ] = None,
     against: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="RUN", help="Another run, for the difference to it."),
+        typer.Option(metavar="RUN", help="Another run or file of weights, for the difference to it."),
     ] = None,
     variant: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Of a file of weights that has no record beside it; by default hbi."),
     ] = None,
-    set_: SetOption = None,
+    set_: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of such weights: --set model.encoder=tiny."),
+    ] = None,
     runs: RunsOption = Path("runs"),
     to: Annotated[
         Optional[Path],  # noqa: UP045
@@ -746,10 +749,16 @@ def explain_(
 
     from ablations.explain import chosen_index, chosen_methods, explained, pair_of, same_tokens
     from ablations.sources import origin
+    from hbi.errors import InputError
     from results.explain_page import Explained, summary, write
 
-    wanted = chosen_index(index)
-    players = [_player(name, variant, set_, runs) for name in filter(None, [run, against])]
+    wanted, names = chosen_index(index), [run, *([against] if against else [])]
+    players = [_player(name, variant, set_, runs) for name in names]
+    if (variant or set_) and not any(Path(name).is_file() for name in names):
+        told = " and ".join(f"{name} is a run" for name in names)
+        raise InputError(f"explain: {told}, which has its own settings; --variant and --set are for weights")
+    if len({player.name for player in players}) < len(players):
+        raise InputError(f"explain: --against {against} is {run} itself; name another run")
     methods = chosen_methods(players, wanted, method or ["exact"])
     pair = pair_of(players[0], query, video, runs / "data")
     found = [(player.name, explained(player, pair)) for player in players]
@@ -771,8 +780,8 @@ def explain_(
 
 
 def _player(name: str, variant: str | None, overrides: list[str] | None, runs: Path) -> Player:
-    """The trained model of a run, by its id, its folder or its weights; or of other weights, with the settings that
-    are given. Raises InputError where there is none."""
+    """The trained model of a run, by its id, its folder or its weights; or of other weights, or where there are
+    settings of any file, with these. Raises InputError where there is none."""
     from ablations.explain import of_run, of_weights
     from ablations.registry import did_you_mean
     from ablations.trained import given
@@ -782,15 +791,13 @@ def _player(name: str, variant: str | None, overrides: list[str] | None, runs: P
     file = Path(name)
     complete = [run_id for run_id, record in _records(runs).items() if record.outcome == "complete"]
     folder = run_folder(runs, name) if name in complete else file.parent if file.name == WEIGHTS else file
-    if (folder / RECORD).is_file() and variant is None and not overrides:
+    if (folder / RECORD).is_file() and not (file.is_file() and (variant or overrides)):
         return of_run(folder)
     if file.is_file():
         spec = _spec_of_weights(file, variant or "hbi", overrides)
-        label = f"{spec.variant}, {file.name}"
-        return of_weights(label, given(spec), spec.data, spec.seed, spec.runtime.device)
-    if (folder / RECORD).is_file():
-        raise InputError(f"explain: {name} is a run, which has its own settings; --variant and --set are for weights")
-    raise InputError(f"explain: {name!r} is no complete run and no file of weights; {did_you_mean(name, complete)}")
+        return of_weights(f"{spec.variant}, {file}", given(spec), spec.data, spec.seed, spec.runtime.device)
+    near = did_you_mean(name, complete) if complete else f"no run is complete in {runs}"
+    raise InputError(f"explain: {name!r} is no complete run and no file of weights; {near}")
 
 
 def _spec_of_weights(file: Path, variant: str, overrides: list[str] | None) -> RunSpec:
@@ -971,8 +978,11 @@ def main() -> None:
     except (InputError, RunFailure) as error:  # the second: a run that a command builds upon has no usable result
         typer.echo(str(error), err=True)
         sys.exit(2)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:  # of a folder given
-        typer.echo(f"{error.filename}: {error.strerror}", err=True)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        name = str(error.filename)  # a path that was given, or one made of it
+        typer.echo(f"{name if len(name) < 200 else f'{name[:200]}…'}: {error.strerror}", err=True)
         sys.exit(2)
 
 

@@ -85,9 +85,12 @@ def chosen_index(name: str) -> Index:
 
 
 def chosen_methods(players: Sequence[Player], index: Index, names: Sequence[str]) -> Sequence[str]:
-    """``names``, one or two. Raises InputError where one is no method, or not one of these players and ``index``."""
+    """``names``, one or two. Raises InputError where one is no method, or not one of these players and ``index``, or
+    two are the same."""
     if len(names) > 2:
         raise InputError(f"--method is given {len(names)} times; the difference is one of two")
+    if len(set(names)) < len(names):
+        raise InputError(f"--method {names[0]} is given twice; give two different ones, or it once")
     for player, name in zip((players[0], players[-1]), (names[0], names[-1]), strict=True):
         known = ["exact", "sampled", *(["released"] if index == "banzhaf" else [])]
         known += ["estimated"] if index in player.estimators else []
@@ -115,6 +118,8 @@ def pair_of(player: Player, query: str, video: str | None, cache: Path) -> Pair:
 
     Raises InputError where there is no such caption or video, or the sentence is empty.
     """
+    if query.strip().startswith("-") and query.strip()[1:].isdecimal():
+        raise InputError(f"--query {query.strip()}: a query's number counts from 0")
     numbered = query.strip().isdecimal()
     if not query.strip():
         raise InputError("--query is empty; give a sentence, or the number of a query of the test split")

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,9 +61,14 @@ class Explained:
 
     @property
     def name(self) -> str:
-        """Of its files: run, query and video, in letters that every file system takes."""
+        """Of its files: run, query and video, and what is shown where it is not the default, in letters that every
+        file system takes."""
         query = f"q{self.number}" if self.number is not None else _plain(self.caption)
-        return ".".join([_plain(self.runs[0][0]), query, _plain(Path(self.video).stem)])
+        parts = [_plain(self.runs[0][0]), query, _plain(Path(self.video).stem)]
+        parts += [self.index] if self.index != "banzhaf" else []
+        parts += ["-".join(self.methods)] if list(self.methods) != ["exact"] else []
+        parts += [f"less-{_plain(other)}" for other, _ in self.runs[1:]]
+        return ".".join(parts)
 
 
 def write(explained: Explained, folder: Path) -> list[Path]:
@@ -72,15 +78,8 @@ def write(explained: Explained, folder: Path) -> list[Path]:
     from results.figures import Drawn, save
 
     first, index, method, name = explained.runs[0][1], explained.index, explained.methods[0], explained.name
-    paths = []
-    for less, ending in ((None, ""), (explained.less, ".difference")):
-        if ending and less is None:
-            continue
-        try:
-            figure = interaction_figure(first, index, method, less)
-        except ValueError:  # no level has the same players
-            continue
-        paths += save(Drawn(name + ending, figure_caption(first, index, method, less), figure), folder)
+    figure, caption = interaction_figure(first, index, method), figure_caption(first, index, method, None)
+    paths = [*save(Drawn(name, caption, figure), folder), *_difference(explained, folder)]
     tables = {
         "interactions": first.interactions_frame().to_csv(index=False),
         "values": first.values_frame().to_csv(index=False),
@@ -90,6 +89,22 @@ def write(explained: Explained, folder: Path) -> list[Path]:
         write_atomically(folder / file, content)
         paths.append(folder / file)
     return paths
+
+
+def _difference(explained: Explained, folder: Path) -> list[Path]:
+    """The figure of it; where there is none, one that an earlier call has left goes."""
+    from hbi.explain.figure import figure_caption, interaction_figure
+    from results.figures import Drawn, save
+
+    first, index, method, less = explained.runs[0][1], explained.index, explained.methods[0], explained.less
+    name, figure = f"{explained.name}.difference", None
+    with suppress(ValueError):  # no level has the same players
+        figure = interaction_figure(first, index, method, less) if less else None
+    if figure is not None:
+        return save(Drawn(name, figure_caption(first, index, method, less), figure), folder)
+    for ending in ("pdf", "svg", "png"):
+        (folder / f"{name}.{ending}").unlink(missing_ok=True)
+    return []
 
 
 def plain(explained: Explained) -> dict[str, Any]:

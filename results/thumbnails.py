@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image
 
 from hbi.config import DataConfig
@@ -19,7 +20,8 @@ _QUALITY = 70
 def thumbnails(videos: Sequence[Video], config: DataConfig, progress: Progress) -> list[str | None]:
     """Of each video a JPEG as a data URI, some kilobytes; None of one that does not decode.
 
-    It is the middle one of the frames that a model sees (``hbi.data.frames.sampling``).
+    It is that of the frames that a model sees (``hbi.data.frames.sampling``) whose pixels vary most: no blank one where
+    another is not.
     """
     found = []
     for done, video in enumerate(videos, start=1):
@@ -29,17 +31,11 @@ def thumbnails(videos: Sequence[Video], config: DataConfig, progress: Progress) 
 
 
 def _thumbnail(video: Video, config: DataConfig) -> str | None:
-    positions_of = sampling(config, video)
-
-    def middle(frames: int, fps: float) -> list[int]:
-        positions = positions_of(frames, fps)
-        return positions[len(positions) // 2 :][:1]
-
     try:
-        (frame,) = read_frames(video.path, middle, config.reader)
+        frames = read_frames(video.path, sampling(config, video), config.reader)
     except VideoError:
         return None
-    picture, file = Image.fromarray(frame), io.BytesIO()
+    picture, file = Image.fromarray(max(frames, key=np.var)), io.BytesIO()
     picture.thumbnail((WIDTH, HEIGHT))
     picture.save(file, "JPEG", quality=_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -55,6 +55,15 @@ def test_its_commands_run(place):
         assert ("difference" in done.stdout) == ("difference" in line)
 
 
+def test_settings_are_those_of_the_weights_that_a_run_is_held_against(place):
+    one, _ = runs(place)
+    arguments = ("--against", "weights.safetensors", "--set", "model.encoder=tiny", "--set", "data=shapes")
+    done = call("explain", one, "--query", "a red ring", "--video", "clip.mp4", *arguments, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"similarity \S+ by hbi, weights.safetensors", done.stdout)
+    assert ".less-hbi-weights.safetensors" in done.stdout
+
+
 def test_it_names_the_files_that_are_written(place):
     one, _ = runs(place)
     done = call("explain", one, "--query", "1", "--method", "exact", "--method", "released", cwd=place)
@@ -72,6 +81,9 @@ def test_it_names_the_files_that_are_written(place):
         ("RU --query 0", "'RU' is no complete run and no file of weights; "),
         ("nothing.pt --query 0", "no complete run and no file of weights"),
         ("RUN --query 0 --variant hbi", "--variant and --set are for weights"),
+        ("RUN --query 0 --against OTHER --set model.encoder=tiny", "--variant and --set are for weights"),
+        ("RUN --query 0 --against runs/store/RUN/model.safetensors", "itself; name another run"),
+        ("RUN --query 0 --runs nowhere", "no run is complete in nowhere"),
         ("weights.safetensors --query a --video clip.mp4 --variant drl", "does not fit the model"),
         ("weights.safetensors --query a --video clip.mp4 --variant hbbi", "unknown variant 'hbbi'"),
         ("weights.safetensors --query 0", "data/MSR-VTT: no such folder"),
@@ -83,7 +95,8 @@ def test_it_names_the_files_that_are_written(place):
 )
 def test_a_mistake_is_one_line(place, arguments, message, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    told = re.sub(r"\bRUN\b", runs(place)[0], arguments)
+    one, two = runs(place)
+    told = arguments.replace("RUN", one).replace("OTHER", two)
     monkeypatch.setattr(sys, "argv", ["run_suite.py", "explain", *told.split()])
     with pytest.raises(SystemExit) as ended:
         run_suite.main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -91,8 +92,20 @@ class Explanation:
         return {game.level: game for game in self.levels}[name]  # type: ignore[index]
 
     def text_of(self, members: Sequence[int]) -> str:
-        """A player of the text as it is written."""
-        return written(self.pieces, members) or "(empty)"
+        """A player of the text as it is written; a whole word that comes several times is numbered: "a (2)"."""
+        return self._words.get(tuple(members)) or written(self.pieces, members) or "(empty)"
+
+    @cached_property
+    def _words(self) -> dict[Members, str]:
+        """By their pieces, the whole words that need a number, with it."""
+        numbers = range(self.pieces[-1].word + 1)
+        whole = [tuple(n for n, piece in enumerate(self.pieces) if piece.word == number) for number in numbers]
+        texts = [written(self.pieces, members) for members in whole]
+        return {
+            members: f"{text} ({texts[: place + 1].count(text)})"
+            for place, (members, text) in enumerate(zip(whole, texts, strict=True))
+            if texts.count(text) > 1
+        }
 
     def time_of(self, members: Sequence[int]) -> str:
         """A player of the video by its times: "1.5 s", "0–2.5 s" where no frame between them is another's, else

@@ -52,6 +52,7 @@ class _Panel:
     title: str
     matrix: Numbers
     labels: list[list[str]]  # a line each
+    merged: list[bool]  # of the words: whether there are several
     frames: list[Members]
     pictures: list[list[int]]
     of_words: Numbers
@@ -144,8 +145,8 @@ def _panel(
     rows, columns = _most(np.abs(matrix).sum(1), MOST_WORDS), _most(np.abs(matrix).sum(0), MOST_FRAMES)
     frames = [game.frames[column] for column in columns]
     share = min(1.0, MOST_FRAMES / sum(max(1, len(members)) for members in frames))
-    size, shown = "{} × {}".format(*matrix.shape), "{} of {} words and {} of {} frames"
-    similarity = f"similarity {game.similarity:.3f}"
+    size = " × ".join(_of(len(shown), total) for shown, total in zip((rows, columns), matrix.shape, strict=True))
+    shown, similarity = "{} of {} words and {} of {} frames", f"similarity {game.similarity:.3f}"
     left_out = ""
     if (len(rows), len(columns)) != matrix.shape:
         counted = shown.format(len(rows), len(matrix), len(columns), matrix.shape[1])
@@ -155,6 +156,7 @@ def _panel(
         title=f"{game.level} level, {size}, " + (_minus(explanation, method, less) if less else similarity),
         matrix=matrix[np.ix_(rows, columns)],
         labels=[_lines(explanation.text_of(game.words[row]), entity) for row in rows],
+        merged=[len({explanation.pieces[n].word for n in game.words[row]}) > 1 for row in rows],
         frames=frames,
         pictures=[_evenly(members, max(1, int(share * len(members)))) for members in frames],
         of_words=of_words[rows] if len(of_words) else of_words,
@@ -168,6 +170,10 @@ def _minus(explanation: Explanation, method: str, less: tuple[Explanation, str])
     if less[0] is explanation:
         return f"{method} − {less[1]}"
     return "this model − the other" if method == less[1] else f"{method} − {less[1]} of the other model"
+
+
+def _of(shown: int, total: int) -> str:
+    return str(total) if shown == total else f"{shown} of {total}"
 
 
 def _most(total: Numbers, count: int) -> list[int]:
@@ -245,7 +251,7 @@ def _draw(
     for row, lines in enumerate(panel.labels):
         middle = (rows[row] + rows[row + 1]) / 2
         axes.text(left - 0.06, middle, "\n".join(lines), size=7, ha="right", va="center", linespacing=1.15)
-        if len(lines) > 1 or " " in lines[0]:
+        if panel.merged[row]:
             _box(axes, 0.02, rows[row] + 0.01, left - 0.04, heights[row] - 0.02)
         for column in range(len(panel.frames)):
             place = edges[column], rows[row], edges[column + 1] - edges[column], heights[row]

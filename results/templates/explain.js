@@ -142,10 +142,12 @@ function controls() {
     const same = comparable(level, levelOf(number, state.level));
     for (const method of methods(number)) {
       if (number === state.run && method === state.method) continue;
-      if (number !== state.run && method !== state.method) continue;
+      const value = { run: number, method };
+      const asked = JSON.stringify(value) === JSON.stringify(page.shown.less);
+      if (number !== state.run && method !== state.method && !asked) continue;
       const label = number === state.run ? method : `${method} of ${run.name}`;
       const title = same ? METHODS[method] : "the two merge differently at this level: there is no difference";
-      less.push({ value: { run: number, method }, label, title, disabled: !same });
+      less.push({ value, label, title, disabled: !same });
     }
   });
   put(
@@ -232,7 +234,7 @@ function told(shown, level, matrix, values) {
   const name = (n) => (word ? level.frames[n].time : `“${level.words[n].text}”`);
   const own = word ? `“${level.words[shown.word].text}”` : level.frames[shown.frame].time;
   const [most, least] = [row.indexOf(Math.max(...row)), row.indexOf(Math.min(...row))];
-  const value = values ? `; value alone ${full(values[word ? "words" : "frames"][word ? shown.word : shown.frame])}` : "";
+  const value = values ? `; own value ${full(values[word ? "words" : "frames"][word ? shown.word : shown.frame])}` : "";
   const other = most === least ? "" : `, least with ${name(least)} (${full(row[least])})`;
   return `${own}: most with ${name(most)} (${full(row[most])})${other}${value}`;
 }
@@ -254,7 +256,7 @@ function table() {
     const frame = level.frames[n];
     head.append(make("th", { scope: "col", "data-kind": "frame", "data-number": n }, pictures(frame.frames, most), frame.time));
   }
-  if (values) head.append(make("th", { scope: "col" }, "value"));
+  if (values) head.append(make("th", { scope: "col" }, "own value"));
   const body = make("tbody");
   for (const row of rows) {
     const line = make("tr", {}, make("th", { scope: "row", "data-kind": "word", "data-number": row }, level.words[row].text));
@@ -270,11 +272,12 @@ function table() {
     body.append(line);
   }
   if (values) {
-    const line = make("tr", {}, make("th", { scope: "row" }, "value"), ...columns.map((n) => value(values.frames[n])), make("td", { class: "value" }));
+    const line = make("tr", {}, make("th", { scope: "row" }, "own value"), ...columns.map((n) => value(values.frames[n])), make("td", { class: "value" }));
     body.append(line);
   }
-  const caption = make("caption", {}, `Interactions${told}; framed: the ${several(Math.min(state.count, pairs.length), "strongest pair")}.`);
-  put("matrix", make("table", { class: level.level === "entity" ? "matrix" : "matrix merged" }, caption, make("thead", {}, head), body));
+  const plain = values && told ? "; own values as they are" : "";
+  put("units", `Interactions${told}${plain}; framed: the ${several(Math.min(state.count, pairs.length), "strongest pair")}.`);
+  put("matrix", make("table", { class: level.level === "entity" ? "matrix" : "matrix merged" }, make("thead", {}, head), body));
   const first = document.querySelector("#matrix td[data-word]");
   if (first) first.tabIndex = 0;
   document.getElementById("share-told").textContent = `${state.share} % of the largest`;
@@ -408,9 +411,13 @@ document.getElementById("share").addEventListener("input", (event) => {
   mark();
 });
 document.getElementById("count").addEventListener("input", (event) => {
-  state.count = Math.min(500, Math.max(0, Math.floor(Number(event.target.value) || 0)));
+  if (Number.isNaN(event.target.valueAsNumber)) return; // while it is typed the last number holds
+  state.count = Math.min(500, Math.max(0, Math.floor(event.target.valueAsNumber)));
   table();
   strongest();
   mark();
+});
+document.getElementById("count").addEventListener("change", (event) => {
+  event.target.value = state.count;
 });
 draw();

@@ -105,6 +105,7 @@ def test_an_estimator_is_there_for_its_own_run_and_for_what_it_has_taught(run_of
     ("query", "video", "message"),
     [
         ("6", None, "--query 6: the test split of shapes has 6 queries, from 0"),
+        ("-1", None, "--query -1: a query's number counts from 0"),
         ("", "clip.mp4", "--query is empty"),
         (" ", None, "--query is empty"),
         ("a dog", None, "--video is missing"),
@@ -140,6 +141,8 @@ def test_indices_and_methods_by_name(player):
         chosen_methods([player], "banzhaf", ["exakt"])
     with pytest.raises(InputError, match="hbi has none for banzhaf; there are exact, sampled, released"):
         chosen_methods([player], "banzhaf", ["exact", "estimated"])
+    with pytest.raises(InputError, match="--method exact is given twice"):
+        chosen_methods([player], "banzhaf", ["exact", "exact"])
     with pytest.raises(InputError, match="3 times"):
         chosen_methods([player], "banzhaf", ["exact", "sampled", "released"])
 

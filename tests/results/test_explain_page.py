@@ -126,7 +126,7 @@ def test_the_matrix_holds_the_numbers(browser, tmp_path, usual):
     matrix = usual.level("entity").interactions["banzhaf"]["exact"]
     found = cells(browser)
     assert (len(found), len(found[0])) == matrix.shape
-    unit = {"⁻³": 1e-3, "⁻⁴": 1e-4, "⁻⁵": 1e-5, "⁻²": 1e-2}[text(browser, "#matrix caption").split(";")[0][-2:]]
+    unit = {"⁻³": 1e-3, "⁻⁴": 1e-4, "⁻⁵": 1e-5, "⁻²": 1e-2}[text(browser, "#units").split(";")[0][-2:]]
     for row, wanted in zip(found, matrix, strict=True):
         assert [number(cell) * unit for cell in row] == pytest.approx(wanted.tolist(), abs=0.051 * unit)
     signs = "[...document.querySelectorAll('td.negative')].every((cell) => cell.textContent.startsWith('−'))"
@@ -216,6 +216,71 @@ def test_the_difference_of_methods_and_of_runs(browser, tmp_path, usual, other):
     assert browser.errors == []
 
 
+def test_two_runs_by_two_methods_come_back_to_where_they_began(browser, tmp_path, usual, other):
+    show(browser, tmp_path, content(usual, other, methods=["exact", "sampled"]))
+    began = ["hbi.s0", "entity", "Banzhaf", "exact", "sampled of hbi.s1"]
+    assert pressed(browser) == began
+    choose(browser, "none", "Difference to")
+    choose(browser, "sampled of hbi.s1", "Difference to")
+    assert pressed(browser) == began
+    assert "own value" in text(browser, "#matrix thead")
+
+
+def test_words_that_are_repeated_are_told_apart(browser, tmp_path):
+    found = explained("a red ring grows and a blue ring grows")
+    show(browser, tmp_path, content(found))
+    named = [
+        "[start]",
+        "a (1)",
+        "red",
+        "ring (1)",
+        "grows (1)",
+        "and",
+        "a (2)",
+        "blue",
+        "ring (2)",
+        "grows (2)",
+        "[end]",
+    ]
+    assert texts(browser, "#sentence .text") == named
+    told = set(texts(browser, "#strongest tbody td:nth-child(3)"))
+    assert told <= set(named)
+    table = found.interactions_frame()
+    assert set(table[table.level == "entity"].text) == set(named)
+
+
+def test_the_number_of_strongest_pairs_stays_while_it_is_no_number(browser, tmp_path, usual):
+    show(browser, tmp_path, content(usual))
+    for typed in ("7", "", "e"):
+        browser.evaluate(
+            f"(() => {{ const count = document.querySelector('#count'); count.value = {typed!r};"
+            " count.dispatchEvent(new Event('input')); })()"
+        )
+        assert len(texts(browser, "#strongest tbody tr")) == 7
+    browser.evaluate("document.querySelector('#count').dispatchEvent(new Event('change'))")
+    assert browser.evaluate("document.querySelector('#count').value") == "7"
+
+
+def test_what_the_table_counts_in_is_not_cut_on_a_narrow_page(browser, tmp_path, usual):
+    browser.width(400)
+    show(browser, tmp_path, content(usual))
+    assert "own values as they are" in text(browser, "#units")
+    assert browser.evaluate("document.querySelector('#units').getBoundingClientRect().right <= innerWidth")
+
+
+def test_the_hatch_of_a_cell_crosses_no_digit(browser, tmp_path, usual):
+    """It lies at the left edge, and the digits right of it."""
+    show(browser, tmp_path, content(usual))
+    hover(browser, "document.querySelectorAll('#sentence .player')[4]")
+    free = """[...document.querySelectorAll('td.negative, .player.negative .text')].map((cell) => {
+      const range = document.createRange(); range.selectNodeContents(cell);
+      const hatched = cell.closest('.negative'), hatch = parseFloat(getComputedStyle(hatched).backgroundSize);
+      return range.getBoundingClientRect().left - hatched.getBoundingClientRect().left - hatch; })"""
+    found = browser.evaluate(free)
+    assert len(found) > 5
+    assert min(found) > 0
+
+
 def test_much_is_thinned_out_by_a_threshold(browser, tmp_path):
     show(browser, tmp_path, content(explained(4 * LONG, 64, max_words=64, max_frames=64)))
     assert len(cells(browser)[0]) == 64
@@ -288,7 +353,7 @@ def test_on_paper_all_of_it_is_there(browser, tmp_path, usual):
 def test_the_files_hold_the_numbers(tmp_path, usual):
     page = content(usual, methods=["exact", "sampled"], number=7)
     paths = write(page, tmp_path)
-    name = "hbi.s0.q7.clip"
+    name = "hbi.s0.q7.clip.exact-sampled"
     endings = ["pdf", "svg", "png", "difference.pdf", "difference.svg", "difference.png"]
     endings += ["html", "json", "interactions.csv", "values.csv"]
     assert [path.name for path in paths] == [f"{name}.{ending}" for ending in endings]
@@ -299,6 +364,26 @@ def test_the_files_hold_the_numbers(tmp_path, usual):
     assert float(rows[0]["interaction"]) == first
     before = {path.name: path.read_bytes() for path in paths}
     assert {path.name: path.read_bytes() for path in write(page, tmp_path)} == before
+
+
+def test_files_are_named_by_what_they_show(usual, other):
+    names = [
+        content(usual, **options).name
+        for options in ({"index": "shapley"}, {"methods": ["sampled"]}, {"methods": ["exact", "sampled"]})
+    ]
+    assert [name.removeprefix("hbi.s0.") for name in [*names, content(usual, other).name]] == [
+        f"{content(usual).name.removeprefix('hbi.s0.')}{ending}"
+        for ending in (".shapley", ".sampled", ".exact-sampled", ".less-hbi.s1")
+    ]
+
+
+def test_an_old_difference_does_not_stay_beside_new_numbers(tmp_path, usual):
+    other = explained("a dog runs", 3)
+    page = content(usual, explained(model=model_of(seed=1)))
+    drawn = {path for path in write(page, tmp_path) if ".difference." in path.name}
+    assert len(drawn) == 3
+    write(replace(page, runs=[page.runs[0], ("hbi.s1", other)]), tmp_path)  # no player is the same
+    assert not [path for path in drawn if path.exists()]
 
 
 def test_models_that_merge_differently_have_a_difference_at_the_entity_level_alone(tmp_path, usual, other):

@@ -66,6 +66,8 @@ def test_every_frame_that_fits_is_shown_and_of_more_those_that_interact_most(usu
     assert "are drawn" not in figure_caption(usual, "banzhaf", "exact", None)
     figure = interaction_figure(long, levels=["entity"])
     assert len(figure.axes[0].images) == 16
+    size = f"entity level, 24 of {len(long.level('entity').words)} × 16 of 64, similarity"
+    assert [text for text, _ in texts_of(figure) if text.startswith(size)]
     caption = figure_caption(long, "banzhaf", "exact", None)
     words = len(long.level("entity").words)
     assert f"entity level: 24 of {words} words and 16 of 64 frames are drawn, those that interact most" in caption
