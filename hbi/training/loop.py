@@ -140,7 +140,8 @@ def _epoch(
         scaler.step(adam)
         scaler.update()
         if model.logit_scale.requires_grad:
-            model.logit_scale.data.clamp_(max=math.log(config.max_logit_scale))
+            with torch.no_grad():
+                model.logit_scale.clamp_(max=math.log(config.max_logit_scale))
         model.after_step()
 
         progress.step += 1
