@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import hbi.data
-from hbi.config import ClipSystemConfig, CostConfig, HBIQAConfig, SystemConfig, TwoTowerConfig
+from hbi.config import ClipSystemConfig, CostConfig, HBIQAConfig, ModelConfig, SystemConfig, TwoTowerConfig
 from hbi.data import Dataset, Progress
 from hbi.errors import InputError
 from suites.spec import RunSpec
@@ -40,9 +40,9 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress, elsewhere: 
             check_fit(spec, datasets[key] if reads else None, elsewhere)
             if spec.checkpoint:
                 given(spec)
-            elif isinstance(spec.model, TwoTowerConfig) and not spec.after and spec.model not in built:
-                build(spec.model)  # so that weights that do not fit are found out
-                built.append(spec.model)
+            elif not spec.after and (weighted := _weighted(spec.model)) and weighted not in built:
+                built.append(weighted)
+                build(weighted)  # so that weights that do not fit are found out
         except InputError as error:
             mistakes.append(str(error))
     _report(mistakes)
@@ -51,6 +51,11 @@ def check(specs: Sequence[RunSpec], cache: Path, progress: Progress, elsewhere: 
 def _report(mistakes: Sequence[str]) -> None:
     if mistakes:
         raise InputError("\n".join(dict.fromkeys(mistakes)))
+
+
+def _weighted(model: ModelConfig) -> TwoTowerConfig | None:
+    """``model``, where it is of two towers that start from files."""
+    return model if isinstance(model, TwoTowerConfig) and model != model.without_weights() else None
 
 
 def mismatch(spec: RunSpec) -> str | None:

@@ -64,7 +64,7 @@ class BridgeFormer(TwoTowers):
 
     def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """ "contrastive", and "contrastive/KIND" of the answers to each kind of question."""
-        losses = {"contrastive": self.contrast(text["vector"], video["vector"], targets)}
+        losses = {"contrastive": self.matched(text, video, targets)}
         for kind in self.config.questions:
             losses[f"contrastive/{kind}"] = self._answered(kind, text, video)
         return {"total": torch.stack(list(losses.values())).sum(), **losses}
@@ -77,4 +77,4 @@ class BridgeFormer(TwoTowers):
         if not len(answers):
             return video[f"bridge/{kind}"].sum() * 0
         _, same = phrases[asked].unique(dim=0, return_inverse=True)
-        return self.contrast_of(bridged, answers, same, self.config.departures.same_answer)
+        return self.contrast(bridged, answers, same, self.config.departures.same_answer)

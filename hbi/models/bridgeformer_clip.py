@@ -9,23 +9,18 @@ from torch.utils.checkpoint import checkpoint
 from hbi.config import BridgeFormerClipConfig
 from hbi.data.preprocess import normalise
 from hbi.models.base import Encoded
-from hbi.models.clip4clip import caption_vector
-from hbi.models.clip_system import ClipSystem
+from hbi.models.clip4clip import OneVector
 from hbi.models.temporal import FramesAlone
 from hbi.models.towers.attention import grouped_attention, in_heads
 
 
-class BridgeFormerClip(ClipSystem):
+class BridgeFormerClip(OneVector):
     """The cosine of a caption's end token and one class token of the video; it has no weights but CLIP's."""
 
     config: BridgeFormerClipConfig
 
     def _temporal(self) -> nn.Module:
         return FramesAlone()
-
-    def encode_text(self, token_ids: Tensor, mask: Tensor) -> Encoded:
-        """ "vector" [N,D] of unit length."""
-        return Encoded({"vector": caption_vector(self.encoder.words(token_ids, mask), mask)})
 
     def encode_video(self, frames: Tensor, mask: Tensor) -> Encoded:
         """ "vector" [M,D] of unit length."""
@@ -48,14 +43,6 @@ class BridgeFormerClip(ClipSystem):
             else:
                 tokens = _seen_by(block, tokens, mask)
         return visual.ln_post(tokens[:, 0]) @ visual.proj  # type: ignore[no-any-return]
-
-    def similarity(self, text: Encoded, video: Encoded) -> Tensor:
-        return text["vector"] @ video["vector"].mT
-
-    def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
-        """ "contrastive", which is all there is."""
-        loss = self._contrastive(self.logit_scale.exp() * self.similarity(text, video), targets)
-        return {"total": loss, "contrastive": loss}
 
 
 def _seen_by(block: ResidualAttentionBlock, tokens: Tensor, seen: Tensor) -> Tensor:

@@ -9,21 +9,12 @@ from hbi.models.clip_system import ClipSystem
 from hbi.models.temporal import temporal_part
 
 
-class Clip4Clip(ClipSystem):
-    """The cosine of a caption's end token and the mean of a video's frames."""
-
-    config: Clip4ClipConfig
-
-    def _temporal(self) -> nn.Module:
-        return temporal_part(self.config.sim_header, self.encoder, self.config.temporal_layers)
+class OneVector(ClipSystem):
+    """A cosine of two vectors, of which a caption's is that of its end token."""
 
     def _of_words(self, words: Tensor, mask: Tensor) -> Encoded:
         """ "vector" [N,D] of unit length."""
         return Encoded({"vector": caption_vector(words, mask)})
-
-    def _of_frames(self, frames: Tensor, mask: Tensor) -> Encoded:
-        """ "vector" [M,D] of unit length."""
-        return Encoded({"vector": video_vector(frames, mask, self.config.departures.frame_norm)})
 
     def similarity(self, text: Encoded, video: Encoded) -> Tensor:
         return text["vector"] @ video["vector"].mT
@@ -32,6 +23,19 @@ class Clip4Clip(ClipSystem):
         """ "contrastive", which is all there is."""
         loss = self._contrastive(self.logit_scale.exp() * self.similarity(text, video), targets)
         return {"total": loss, "contrastive": loss}
+
+
+class Clip4Clip(OneVector):
+    """The cosine of a caption's end token and the mean of a video's frames."""
+
+    config: Clip4ClipConfig
+
+    def _temporal(self) -> nn.Module:
+        return temporal_part(self.config.sim_header, self.encoder, self.config.temporal_layers)
+
+    def _of_frames(self, frames: Tensor, mask: Tensor) -> Encoded:
+        """ "vector" [M,D] of unit length."""
+        return Encoded({"vector": video_vector(frames, mask, self.config.departures.frame_norm)})
 
 
 def caption_vector(words: Tensor, mask: Tensor) -> Tensor:

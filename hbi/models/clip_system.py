@@ -101,10 +101,7 @@ class ClipSystem(System):
 
     def _contrastive(self, logits: Tensor, targets: Encoded) -> Tensor:
         """InfoNCE both ways of logits [B,B]; other captions of a video are positives, or negatives as published."""
-        same = targets["video_index"]
-        if self.config.departures.same_video == "released":
-            same = torch.arange(len(same), device=same.device)
-        return contrastive(logits, same)
+        return contrastive(logits, targets["video_index"], self.config.departures.same_video)
 
     def _generator(self, device: torch.device, *purpose: str) -> torch.Generator:
         """The same draws at the same step of the same seed, also after a resumption."""

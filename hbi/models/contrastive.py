@@ -1,12 +1,18 @@
 """Contrastive loss and self-distillation over a batch of matching pairs."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hbi.config import Choice
 
-def contrastive(logits: Tensor, video_index: Tensor) -> Tensor:
-    """InfoNCE both ways, logits [B,B]; captions of one video (equal ``video_index`` [B]) share their positives."""
-    positive = (video_index[:, None] == video_index[None, :]).to(logits.dtype)
+
+def contrastive(logits: Tensor, same: Tensor, choice: Choice = "correct") -> Tensor:
+    """InfoNCE both ways, logits [B,B]; pairs that are the same (equal numbers in ``same`` [B], such as captions of one
+    video) share their positives, or, "released", are each other's negatives."""
+    if choice == "released":
+        same = torch.arange(len(same), device=same.device)
+    positive = (same[:, None] == same[None, :]).to(logits.dtype)
     target = positive / positive.sum(-1, keepdim=True)  # symmetric: the sums over rows and columns agree
     text_to_video = -(target * logits.log_softmax(-1)).sum(-1)
     video_to_text = -(target * logits.mT.log_softmax(-1)).sum(-1)

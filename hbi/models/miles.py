@@ -68,7 +68,7 @@ class MILES(TwoTowers):
 
     def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """ "contrastive", and in pre-training "masking"."""
-        losses = {"contrastive": self.contrast(text["vector"], video["vector"], targets)}
+        losses = {"contrastive": self.matched(text, video, targets)}
         if not self.config.masking:
             return {"total": losses["contrastive"], **losses}
         losses["masking"] = video["masking"].mean()

@@ -121,19 +121,17 @@ class TwoTowers(System):
 
     def losses_of(self, text: Encoded, video: Encoded, targets: Encoded) -> dict[str, Tensor]:
         """ "contrastive", which is all there is."""
-        loss = self.contrast(text["vector"], video["vector"], targets)
+        loss = self.matched(text, video, targets)
         return {"total": loss, "contrastive": loss}
 
-    def contrast(self, queries: Tensor, answers: Tensor, targets: Encoded) -> Tensor:
-        """InfoNCE both ways of matching unit vectors [B,D]; other captions of a video are positives, or negatives as
-        published."""
-        return self.contrast_of(queries, answers, targets["video_index"], self.config.departures.same_video)
+    def contrast(self, queries: Tensor, answers: Tensor, same: Tensor, choice: Choice) -> Tensor:
+        """InfoNCE both ways of matching unit vectors [B,D]; ``same`` and ``choice`` as ``contrastive`` has them."""
+        return contrastive(self.logit_scale.exp() * queries @ answers.mT, same, choice)
 
-    def contrast_of(self, queries: Tensor, answers: Tensor, same: Tensor, choice: Choice) -> Tensor:
-        """The same, where pairs with an equal number in ``same`` [B] are positives of each other; "released": none."""
-        if choice == "released":
-            same = torch.arange(len(same), device=same.device)
-        return contrastive(self.logit_scale.exp() * queries @ answers.mT, same)
+    def matched(self, text: Encoded, video: Encoded, targets: Encoded) -> Tensor:
+        """The contrastive loss of captions and their videos."""
+        choice = self.config.departures.same_video
+        return self.contrast(text["vector"], video["vector"], targets["video_index"], choice)
 
     def drawn(self, purpose: str, videos: Tensor, count: int) -> Tensor:
         """[M,count] in [0,1) for the videos that are numbered so [M], by seed and step: however a batch is split up."""

@@ -14,6 +14,7 @@ from results.mlflow_mirror import mirror
 from results.record import Epoch, Failure, Provenance, Record
 from results.summary import Summary, summary_of
 from suites.spec import RunSpec
+from tests.chromium import Chromium, chromium
 from tests.results.mlflow_server import free_port, serving
 
 MakeRecord = Callable[..., Record]
@@ -161,3 +162,18 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Itera
     shutil.copy(empty_store, folder / "server.db")
     with serving(folder, port):
         yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Chromium]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(running: Chromium) -> Chromium:
+    """As a user's, whatever the test before has set."""
+    running.width(1300)
+    running.media()
+    running.send("Emulation.setScriptExecutionDisabled", value=False)
+    return running

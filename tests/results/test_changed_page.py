@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from results.compare import Ran, compare_rows
 from results.queries import write_queries
 from results.store import run_folder
 from results.thumbnails import WIDTH, thumbnails
-from tests.chromium import Chromium, chromium
+from tests.chromium import Chromium
 from tests.results.suite_store import leave, ran, run_of
 from tests.results.test_report import CONTRASTS, HOSTILE
 
@@ -87,19 +86,6 @@ def quiet(what: str, done: int, total: int) -> None:
 
 def made(ran: Ran, a: str = "no-hbi", b: str = "hbi", most: int = 20, again: Any = never) -> tuple[str, list[str]]:
     return changed_page(ran, compare_rows(ran, a, b, most).pairs[0], again, quiet, "2026-01-02", "run_suite.py compare")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Chromium]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(running: Chromium) -> Chromium:
-    running.width(1300)
-    running.media()
-    return running
 
 
 def show(browser: Chromium, folder: Path, text: str) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from hbi.explain import Explanation
 from results.explain_page import Explained, html, plain, summary, write
-from tests.chromium import Chromium, chromium
+from tests.chromium import Chromium
 from tests.hbi.explain.conftest import explained, model_of
 
 KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27, "End": 35, "Home": 36}
@@ -38,19 +38,6 @@ def usual() -> Explanation:
 @pytest.fixture(scope="module")
 def other() -> Explanation:
     return explained(model=model_of(seed=1))
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Chromium]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(running: Chromium) -> Chromium:
-    running.width(1300)
-    running.media()
-    return running
 
 
 def content(*found: Explanation, methods: Sequence[str] = ("exact",), **changes: Any) -> Explained:

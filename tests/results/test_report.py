@@ -1,7 +1,6 @@
 """The report of a suite, and tables as HTML, read and used in a real browser."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from results.html import html, html_file
 from results.layout import Column, Entry, Layout, Line, lay_out
 from results.record import ClusterJob, Failure, Record
 from results.report import MOST_OF_A_DIFF, Page, PlannedRun, report
-from tests.chromium import Chromium, chromium
+from tests.chromium import Chromium
 from tests.results.conftest import build_failure, build_record
 
 HOSTILE = (
@@ -82,21 +81,6 @@ def content(**changes: Any) -> Page:
         command="run_suite.py report example",
     )
     return replace(page, **changes)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Chromium]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(running: Chromium) -> Chromium:
-    """As a user's, whatever the test before has set."""
-    running.width(1300)
-    running.media()
-    running.send("Emulation.setScriptExecutionDisabled", value=False)
-    return running
 
 
 @pytest.fixture

@@ -40,6 +40,12 @@ class SystemConfig(ModelConfig):
         """Whether all its weights are given, so that without training no seed changes anything."""
         return False
 
+    @classmethod
+    def published(cls) -> dict[str, Any]:
+        """What the published code sets otherwise than our defaults."""
+        departures: CommonDeparturesConfig = cls.model_fields["departures"].default
+        return {"departures": departures.all_released().model_dump()}
+
     def without_weights(self) -> Self:
         """The same, with no weights to start from: they are replaced anyway."""
         return self
@@ -104,9 +110,3 @@ class ClipSystemConfig(SystemConfig):
     def trains_encoder(self) -> bool:
         """Whether any of the encoder is trained; where it is not, the features of frames are computed once."""
         return self.freeze != "encoder"
-
-    @classmethod
-    def published(cls) -> dict[str, Any]:
-        """What the published code sets otherwise than our defaults."""
-        departures: CommonDeparturesConfig = cls.model_fields["departures"].default
-        return {"departures": departures.all_released().model_dump()}

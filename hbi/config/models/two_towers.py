@@ -1,6 +1,6 @@
 """Systems of two transformers, one that reads captions and one that sees videos: MCQ (BridgeFormer) and MILES."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -68,12 +68,6 @@ class TwoTowerConfig(SystemConfig):
 
     def without_weights(self) -> Self:
         return self.model_copy(update=dict.fromkeys(("weights", "text_weights", "video_weights")))
-
-    @classmethod
-    def published(cls) -> dict[str, Any]:
-        """What the published code sets otherwise than our defaults."""
-        departures: TwoTowerDeparturesConfig = cls.model_fields["departures"].default
-        return {"departures": departures.all_released().model_dump()}
 
 
 Asked = Literal["noun", "verb"]

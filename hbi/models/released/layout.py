@@ -180,9 +180,9 @@ def check_sizes(state: Mapping[str, Tensor], origin: Origin, title: str, needed:
         raise InputError(f"{origin}: no published checkpoint of {title}: {', '.join(missing[:5])} missing or misshapen")
 
 
-def layers_in(state: Mapping[str, Tensor], prefix: str) -> int:
-    """Layers of the transformer whose names begin so; 0 where there is none."""
-    found = (re.match(rf"{re.escape(prefix)}resblocks\.(\d+)\.", name) for name in state)
+def layers_in(state: Mapping[str, Tensor], prefix: str, layer: str = "resblocks") -> int:
+    """Layers of the transformer whose names begin so, each called ``layer``; 0 where there is none."""
+    found = (re.match(rf"{re.escape(prefix)}{layer}\.(\d+)\.", name) for name in state)
     return max((1 + int(match[1]) for match in found if match), default=0)
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from hbi.errors import InputError
-from hbi.models.released.layout import Layout, Origin, unheld
+from hbi.models.released.layout import Layout, Origin, layers_in, unheld
 from hbi.models.towers import TextSizes, TowerSizes, VideoSizes
 from hbi.models.two_towers import TwoTowers
 from hbi.weights import check_names_and_shapes
@@ -70,7 +70,7 @@ class TwoTowerLayout(Layout[TwoTowers]):
                 vocabulary=words,
                 positions=len(state["text_model.embeddings.position_embeddings.weight"]),
                 width=text_width,
-                layers=_layers(state, r"text_model\.transformer\.layer\.(\d+)\."),
+                layers=layers_in(state, "text_model.transformer.", "layer"),
                 heads=text_heads,
                 hidden=len(state["text_model.transformer.layer.0.ffn.lin1.weight"]),
             ),
@@ -78,7 +78,7 @@ class TwoTowerLayout(Layout[TwoTowers]):
                 image_size=patch * math.isqrt(state["video_model.pos_embed"].shape[1] - 1),
                 patch_size=patch,
                 width=video_width,
-                layers=_layers(state, r"video_model\.blocks\.(\d+)\."),
+                layers=layers_in(state, "video_model.", "blocks"),
                 heads=video_heads,
                 frames=4 if times is None else times.shape[1],
             ),
@@ -167,8 +167,3 @@ def _heads(given: object, text_width: int, video_width: int) -> tuple[int, int]:
         f"released.load: heads={given}: give (heads of the text tower, of the video tower), which divide their widths "
         f"of {text_width} and {video_width}"
     )
-
-
-def _layers(state: Mapping[str, Tensor], pattern: str) -> int:
-    found = (re.match(pattern, name) for name in state)
-    return max((1 + int(match[1]) for match in found if match), default=0)
